@@ -1,0 +1,263 @@
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::lease::Stage;
+use super::state::{ClientSession, MAX_PLAIN_CHANNELS};
+use crate::session::channel::{CallId, Delivery, Format, MessageState, Profile};
+use crate::session::event::ClientEvent;
+use crate::session::keep_alive::Need;
+use crate::session::control::ConnectionEvent;
+use crate::session::payload::{MAX_CHUNK, Payload};
+use crate::session::send_queue::{Framing, Withdrawn};
+use crate::wire::{ChannelId, MAX_DATA, Path};
+
+/// A CANCEL record with reason 0.
+const CANCEL: [u8; 3] = [6, 1, 0];
+
+/// How a call is made.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OpenOptions {
+    /// What the data is.
+    pub format: Format,
+    /// How the response is handed over.
+    pub delivery: Delivery,
+    /// When to give up waiting.
+    pub deadline: Option<Instant>,
+    /// Whether the payload is only the request's beginning.
+    pub more: bool,
+}
+
+/// Why a call could not begin. Nothing was sent; the payload comes back.
+#[derive(Debug)]
+pub enum OpenError {
+    /// Every channel is in use. [`ClientEvent::Capacity`] follows if one becomes free.
+    NoChannel(Payload),
+    /// The connection takes no more calls.
+    Closed(Payload),
+    /// The request is empty, which IIP cannot carry.
+    Empty,
+    /// A plain server takes a request of one frame only.
+    TooLarge,
+}
+
+impl ClientSession {
+    /// Begins a call: leases a channel and queues the request.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was sent, see [`OpenError`].
+    pub fn open(
+        &mut self,
+        path: &Path,
+        options: OpenOptions,
+        payload: Payload,
+        now: Instant,
+    ) -> Result<CallId, OpenError> {
+        let Some(profile) = self.profile.filter(|_| self.ended.is_none() && !self.is_draining()) else {
+            return Err(OpenError::Closed(payload));
+        };
+        let native = profile == Profile::Native;
+        let enveloped = native && options.format == Format::Enveloped;
+        if !enveloped && payload.is_empty() {
+            return Err(OpenError::Empty);
+        }
+        if !native && (options.more || payload.len() > MAX_DATA as usize) {
+            return Err(OpenError::TooLarge);
+        }
+        let Some(id) = self.leases.take() else {
+            self.want_channels();
+            return Err(OpenError::NoChannel(payload));
+        };
+        if native && self.in_flight == 0 {
+            self.ping_if_due(now);
+        }
+        let channel = self.channels.entry(id);
+        channel.generation += 1;
+        channel.stage = Stage::Leased;
+        channel.envelope = if enveloped { Some(channel.next_seq()) } else { None };
+        channel.delivery = options.delivery;
+        channel.response = MessageState::Idle;
+        channel.request_complete = !options.more;
+        channel.response_complete = false;
+        channel.first_end = u64::MAX;
+        channel.sent_end = u64::MAX;
+        channel.runs_early = options.more || !enveloped;
+        channel.deadline = options.deadline;
+        channel.path = if native { None } else { Some(path.without_query()) };
+        let call = CallId { channel: id, generation: channel.generation };
+        let framing = Framing {
+            response: false,
+            path: Some(path.clone()),
+            envelope: channel.envelope.map(|seq| (0, seq)),
+            max_data: if native { MAX_CHUNK } else { MAX_DATA as usize },
+        };
+        self.in_flight += 1;
+        let end = self.output.push(call, &framing, payload, true, !options.more);
+        if let Some(end) = end {
+            let channel = self.channels.entry(id);
+            channel.first_end = end;
+            if !options.more {
+                channel.sent_end = end;
+            }
+        }
+        self.arm(options.deadline);
+        Ok(call)
+    }
+
+    /// Sends a further part of a request; `last` completes it. False, and nothing is sent, if the request was completed
+    /// or the call is over.
+    pub fn send(&mut self, call: CallId, payload: Payload, last: bool) -> bool {
+        let Some(channel) = self.channel_of(call).filter(|channel| !channel.request_complete) else {
+            return false;
+        };
+        let envelope = channel.envelope;
+        if channel.response_complete || (payload.is_empty() && envelope.is_none() && !last) {
+            return !channel.response_complete;
+        }
+        channel.request_complete = last;
+        let framing = Framing {
+            response: false,
+            path: None,
+            envelope: envelope.map(|seq| (0, seq)),
+            max_data: MAX_CHUNK,
+        };
+        // IIP has no empty frame: a raw request that ends with nothing to say cannot be told from one that ends with
+        // a byte, so its sender holds the last piece back instead.
+        debug_assert!(envelope.is_some() || !payload.is_empty());
+        let end = self.output.push(call, &framing, payload, false, last);
+        if let (Some(end), true) = (end, last) {
+            self.channels.entry(call.channel).sent_end = end;
+        }
+        true
+    }
+
+    /// The caller is done with the call, whatever its state. The channel is free when both directions are complete.
+    pub fn release(&mut self, call: CallId, now: Instant) {
+        let Some(channel) = self.channel_of(call) else {
+            return;
+        };
+        channel.stage = Stage::Abandoned;
+        channel.deadline = None;
+        let assembled = channel.assembly.take().map(|assembly| assembly.held());
+        if let Some(held) = assembled {
+            self.held -= held;
+            self.incomplete -= 1;
+        }
+        self.in_flight -= 1;
+        self.tombstones += 1;
+        self.give_up_request(call);
+        self.settle(call.channel);
+        let channel = self.channels.entry(call.channel);
+        if channel.stage == Stage::Abandoned && channel.generation == call.generation {
+            channel.abandoned_at = Some(now);
+            self.arm(Some(now + super::timeout::ABANDONED_LIMIT));
+        }
+        self.end_when_done();
+    }
+
+    /// Nobody waits for the answer: what was not sent of the request need not be.
+    fn give_up_request(&mut self, call: CallId) {
+        let channel = self.channels.entry(call.channel);
+        if channel.sent_end != u64::MAX {
+            return;
+        }
+        if channel.envelope.is_some() || channel.response_complete {
+            self.end_request(call);
+        } else if channel.request_complete && self.output.has_first(call) {
+            self.output.withdraw(call);
+            let channel = self.channels.entry(call.channel);
+            channel.response_complete = true;
+            channel.sent_end = 0;
+        }
+        // A raw request that has begun cannot be cancelled: cut short, it would look complete to its handler. What is
+        // queued goes out; what its sender never gave leaves the channel abandoned, until the server's limits answer.
+    }
+
+    /// Ends a request before its time: drops what is queued of it, and sends the last frame.
+    pub(super) fn end_request(&mut self, call: CallId) {
+        let withdrawn = self.output.withdraw(call);
+        let channel = self.channels.entry(call.channel);
+        if withdrawn == Withdrawn::Nothing && channel.request_complete {
+            return;
+        }
+        channel.request_complete = true;
+        if withdrawn == Withdrawn::Everything {
+            // Nothing is owed for what was never sent.
+            channel.response_complete = true;
+            channel.sent_end = 0;
+            return;
+        }
+        let envelope = channel.envelope;
+        let framing = Framing {
+            response: false,
+            path: None,
+            envelope: envelope.map(|seq| (0, seq)),
+            max_data: MAX_CHUNK,
+        };
+        // A raw request gets here only when it was answered, and the server reads past the byte.
+        let last: &'static [u8] = if envelope.is_some() { &CANCEL } else { &[0] };
+        let last = Payload::Whole(Bytes::from_static(last));
+        let end = self.output.push(call, &framing, last, false, true);
+        self.channels.entry(call.channel).sent_end = end.unwrap_or(u64::MAX);
+    }
+
+    /// Free channels: how many calls may begin at once.
+    pub fn available(&self) -> usize {
+        if self.ended.is_some() || self.profile.is_none() || self.is_draining() {
+            return 0;
+        }
+        self.leases.available()
+    }
+
+    /// Asks for more channels, where the server has not said that there are no more.
+    pub fn want_channels(&mut self) {
+        let limit = match self.profile {
+            Some(Profile::Native) => self.config.limits.max_channels,
+            _ => self.config.limits.max_channels.min(MAX_PLAIN_CHANNELS),
+        };
+        let have = self.leases.total + self.leases.requested;
+        if self.leases.exhausted || self.leases.requested > 0 {
+            return;
+        }
+        // Doubling: as many round trips as the number has bits, and never more than twice what is needed.
+        let more = have.clamp(1, 64).min(limit.saturating_sub(have));
+        for _ in 0..more {
+            self.request_channel();
+        }
+    }
+
+    fn ping_if_due(&mut self, now: Instant) {
+        if let Need::Ping(token) = self.pinger.poll(true, now) {
+            self.push_event(&ConnectionEvent::Ping(token));
+        }
+        let deadline = self.pinger.deadline(true);
+        self.arm(Some(deadline));
+    }
+
+    /// Frees the channel of an abandoned call once both directions are complete.
+    pub(super) fn settle(&mut self, id: ChannelId) {
+        let Some(channel) = self.channels.get_mut(id) else {
+            return;
+        };
+        if channel.stage == Stage::Abandoned && channel.is_complete() {
+            channel.stage = Stage::Free;
+            channel.abandoned_at = None;
+            channel.path = None;
+            self.tombstones -= 1;
+            let none_before = self.leases.available() == 0;
+            self.leases.give_back(id);
+            if none_before {
+                self.pending_events.push_back(ClientEvent::Capacity);
+            }
+            self.end_when_done();
+        }
+    }
+
+    /// The channel of a call that was not released.
+    pub(super) fn channel_of(&mut self, call: CallId) -> Option<&mut super::lease::Channel> {
+        self.channels.get_mut(call.channel).filter(|channel| {
+            channel.generation == call.generation && channel.stage == Stage::Leased
+        })
+    }
+}

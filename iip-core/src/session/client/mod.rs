@@ -1,0 +1,10 @@
+//! The client's side of a connection. One type, a file for each of its jobs.
+
+mod calls;
+mod lease;
+mod receive;
+mod state;
+mod timeout;
+
+pub use calls::{OpenError, OpenOptions};
+pub use state::{ClientConfig, ClientSession};

@@ -1,0 +1,272 @@
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::lease::Stage;
+use super::state::{ClientSession, System};
+use crate::session::assembly::{Added, Assembly};
+use crate::session::channel::{CallId, Delivery, Profile};
+use crate::session::control::{
+    self, ConnectionEvent, ENVELOPE_LENGTH, ENVELOPE_RESPONSE, ErrorReply, HelloReply,
+};
+use crate::session::error::Violation;
+use crate::session::event::ClientEvent;
+use crate::session::server::ENVELOPE_OVERHEAD;
+use crate::wire::{ChannelId, Frame, FrameKind, Header, MAX_DATA};
+
+impl ClientSession {
+    /// Whether the data of a frame that is arriving should be skipped.
+    pub(super) fn look_ahead(&self, header: &Header) -> Result<bool, Violation> {
+        self.check_frame(header.kind, header.channel)?;
+        let length = header.length as usize;
+        if header.channel == ChannelId::ZERO {
+            return if length > control::MAX_CONTROL { Err(Violation::BadControl) } else { Ok(false) };
+        }
+        let over_budget = self.held + length > self.config.limits.receive_budget;
+        Ok(self.channels.get(header.channel).is_some_and(|channel| {
+            let held = channel.assembly.as_ref().map_or(0, |assembly| assembly.held());
+            // What is handed over frame by frame is not held here.
+            let limited = channel.delivery == Delivery::Whole
+                && (over_budget || held + length > self.receive_limit(channel.envelope.is_some()));
+            channel.stage == Stage::Abandoned || limited
+        }))
+    }
+
+    fn check_frame(&self, kind: FrameKind, id: ChannelId) -> Result<(), Violation> {
+        if !kind.is_response() {
+            return Err(Violation::UnexpectedKind { kind, channel: id });
+        }
+        if id == ChannelId::ZERO {
+            return if self.system.is_empty() {
+                Err(Violation::ResponseWithoutRequest(id))
+            } else {
+                Ok(())
+            };
+        }
+        let channel = self.channels.get(id).ok_or(Violation::UnknownChannel(id))?;
+        let unsent = channel.first_end == u64::MAX && channel.stage != Stage::Events;
+        if channel.stage == Stage::Free || channel.response_complete || unsent {
+            return Err(Violation::ResponseWithoutRequest(id));
+        }
+        if channel.response.after(kind).is_none() {
+            return Err(Violation::UnexpectedKind { kind, channel: id });
+        }
+        Ok(())
+    }
+
+    pub(super) fn handle_frame(&mut self, frame: Frame, announced: usize, now: Instant) -> Result<(), Violation> {
+        let (kind, id) = (frame.kind(), frame.channel());
+        self.check_frame(kind, id)?;
+        let events = self.events_channel.is_some_and(|(call, _)| call.channel == id);
+        if !events && !self.small_frames.admit(announced, !kind.is_first(), kind.is_last()) {
+            return Err(Violation::Flood("frames that carry next to nothing"));
+        }
+        if id == ChannelId::ZERO {
+            return self.handle_system(kind, frame.into_data());
+        }
+        let channel = self.channels.entry(id);
+        if let Some(next) = channel.response.after(kind) {
+            channel.response = next;
+        }
+        if kind.is_first() && channel.path.as_ref().is_some_and(|path| path.path().as_bytes() != frame.path()) {
+            return Err(Violation::WrongPath(id));
+        }
+        let last = kind.is_last();
+        let stage = channel.stage;
+        let envelope = channel.envelope;
+        let call = CallId { channel: id, generation: channel.generation };
+        let mut data = frame.into_data();
+        let skipped = data.is_empty();
+        let mut refusal = None;
+        if let (Some(seq), false) = (envelope, skipped) {
+            match control::read_envelope(&data) {
+                Some((ENVELOPE_RESPONSE, received)) if received == seq => {
+                    data = data.slice(ENVELOPE_LENGTH..);
+                }
+                None if kind == FrameKind::ResponseWhole && data.first() == Some(&b'{') => {
+                    let unreadable = || ErrorReply::new(ErrorReply::UNKNOWN, "the server's refusal cannot be read");
+                    refusal = Some(ErrorReply::parse(&data).unwrap_or_else(unreadable));
+                }
+                _ => return Err(Violation::WrongEnvelope(id)),
+            }
+        }
+        channel.response_complete = last;
+        if stage == Stage::Events {
+            return if skipped { Err(Violation::BadEvent) } else { self.handle_event_frame(&data, last, now) };
+        }
+        let early = last && channel.sent_end == u64::MAX;
+        if early {
+            // The server has answered and reads past the rest of the request.
+            self.end_request(call);
+        }
+        if stage == Stage::Abandoned {
+            self.settle(id);
+            return Ok(());
+        }
+        if let Some(reply) = refusal {
+            self.pending_events.push_back(ClientEvent::Refused { call, reply });
+            return Ok(());
+        }
+        self.deliver(call, kind, data, announced, now)
+    }
+
+    fn deliver(
+        &mut self,
+        call: CallId,
+        kind: FrameKind,
+        data: Bytes,
+        announced: usize,
+        now: Instant,
+    ) -> Result<(), Violation> {
+        let last = kind.is_last();
+        let over_budget = self.held + announced > self.config.limits.receive_budget;
+        let channel = self.channels.entry(call.channel);
+        let enveloped = channel.envelope.is_some();
+        if channel.delivery == Delivery::Frames {
+            self.pending_events.push_back(ClientEvent::Response { call, data, last });
+            return Ok(());
+        }
+        let (message_limit, limit) = (self.message_limit(), self.receive_limit(enveloped));
+        let channel = self.channels.entry(call.channel);
+        if kind == FrameKind::ResponseWhole && announced <= limit && !over_budget {
+            self.pending_events.push_back(ClientEvent::Response { call, data, last });
+            return Ok(());
+        }
+        if kind.is_first() {
+            self.incomplete += 1;
+            channel.assembly = Some(Box::new(Assembly::new(limit, now)));
+        }
+        let Some(assembly) = &mut channel.assembly else {
+            return Ok(());
+        };
+        let held = assembly.held();
+        let was_refused = assembly.is_refused();
+        if over_budget {
+            assembly.refuse();
+        }
+        let added = assembly.add(&data, announced, now);
+        let refused = assembly.is_refused();
+        self.held = self.held + assembly.held() - held;
+        if added == Added::Endless {
+            return Err(Violation::Endless(call.channel));
+        }
+        if refused && !was_refused {
+            self.pending_events.push_back(ClientEvent::TooLarge { call, limit: message_limit });
+        }
+        if last {
+            let assembly = channel.assembly.take();
+            self.incomplete -= 1;
+            if let Some(assembly) = assembly.filter(|_| !refused) {
+                self.held -= assembly.held();
+                let data = assembly.finish();
+                self.pending_events.push_back(ClientEvent::Response { call, data, last });
+            }
+        }
+        Ok(())
+    }
+
+    fn message_limit(&self) -> usize {
+        match self.profile {
+            Some(Profile::Native) => self.config.limits.max_message,
+            _ => self.config.limits.max_plain_message,
+        }
+    }
+
+    fn receive_limit(&self, enveloped: bool) -> usize {
+        let limit = self.message_limit();
+        if enveloped { limit + limit / 1024 + ENVELOPE_OVERHEAD } else { limit }
+    }
+
+    /// An answer on channel 0.
+    fn handle_system(&mut self, kind: FrameKind, data: Bytes) -> Result<(), Violation> {
+        let text = self.system_data.get_or_insert_default();
+        if kind.is_first() != text.is_empty() {
+            return Err(Violation::UnexpectedKind { kind, channel: ChannelId::ZERO });
+        }
+        text.extend_from_slice(&data);
+        if text.len() > control::MAX_CONTROL {
+            return Err(Violation::BadControl);
+        }
+        if !kind.is_last() {
+            return Ok(());
+        }
+        let text = self.system_data.take().unwrap_or_default();
+        match self.system.pop_front() {
+            Some(System::Hello) => self.handle_hello(&text),
+            Some(System::NewChannel) => self.handle_grant(&text),
+            None => Err(Violation::ResponseWithoutRequest(ChannelId::ZERO)),
+        }
+    }
+
+    fn handle_hello(&mut self, text: &[u8]) -> Result<(), Violation> {
+        match HelloReply::parse(text) {
+            Some(reply) if reply.version == control::VERSION => {
+                self.profile = Some(Profile::Native);
+                self.server_timeout = reply.timeout;
+                self.server_max_message = reply.max_message;
+                self.leases.grant_range(reply.channels.min(self.config.limits.max_channels.max(2)));
+                self.open_events();
+                self.ready();
+            }
+            Some(_) => self.end(crate::session::error::Ended::Version),
+            None => self.profile = Some(Profile::Plain),
+        }
+        Ok(())
+    }
+
+    fn handle_grant(&mut self, text: &[u8]) -> Result<(), Violation> {
+        self.leases.requested = self.leases.requested.saturating_sub(1);
+        let was_ready = self.leases.total > 0;
+        match control::parse_grant(text) {
+            Ok(id) if id <= MAX_DATA => {
+                let none_before = self.leases.available() == 0;
+                if !self.leases.grant_one(ChannelId(id)) {
+                    return Err(Violation::BadControl);
+                }
+                if self.profile == Some(Profile::Plain) && !was_ready {
+                    self.ready();
+                } else if none_before {
+                    self.pending_events.push_back(ClientEvent::Capacity);
+                }
+            }
+            Ok(_) => return Err(Violation::BadControl),
+            Err(_) if !was_ready && self.profile == Some(Profile::Plain) => {
+                return Err(Violation::BadControl);
+            }
+            Err(_) => self.leases.exhausted = true,
+        }
+        Ok(())
+    }
+
+    fn handle_event_frame(&mut self, records: &[u8], last: bool, now: Instant) -> Result<(), Violation> {
+        for event in ConnectionEvent::parse(records).ok_or(Violation::BadEvent)? {
+            match event {
+                ConnectionEvent::Ping(token) => {
+                    if !self.control.take(now) {
+                        return Err(Violation::Flood("pings (control_rate)"));
+                    }
+                    self.push_event(&ConnectionEvent::Pong(token));
+                }
+                ConnectionEvent::GoAway { code: 0, .. } => {
+                    if !self.draining {
+                        self.draining = true;
+                        self.push_event(&ConnectionEvent::Ack);
+                        self.pending_events.push_back(ClientEvent::Draining);
+                    }
+                }
+                ConnectionEvent::GoAway { code, text } => {
+                    self.end(crate::session::error::Ended::GoAway { code, text });
+                }
+                ConnectionEvent::Pong(_) | ConnectionEvent::Ack | ConnectionEvent::Ignored => {}
+            }
+        }
+        if last {
+            self.events_channel = None;
+            if !self.draining {
+                self.draining = true;
+                self.pending_events.push_back(ClientEvent::Draining);
+            }
+        }
+        Ok(())
+    }
+}

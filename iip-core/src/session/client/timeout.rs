@@ -1,0 +1,67 @@
+use std::time::{Duration, Instant};
+
+use super::lease::Stage;
+use super::state::ClientSession;
+use crate::session::channel::{CallId, Profile};
+use crate::session::control::ConnectionEvent;
+use crate::session::error::Ended;
+use crate::session::event::ClientEvent;
+use crate::session::keep_alive::Need;
+
+/// How long an abandoned call may be unanswered until the connection is replaced.
+pub(super) const ABANDONED_LIMIT: Duration = Duration::from_secs(5);
+
+/// The same towards a plain server, which cannot be told that nobody waits any more.
+const ABANDONED_LIMIT_PLAIN: Duration = Duration::from_secs(60);
+
+/// Most abandoned calls on a plain connection.
+const MAX_ABANDONED_PLAIN: usize = 16;
+
+impl ClientSession {
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.next_timer
+    }
+
+    /// Acts on every deadline that has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.next_timer = None;
+        self.check_progress(now);
+        let plain = self.profile == Some(Profile::Plain);
+        let limit = if plain { ABANDONED_LIMIT_PLAIN } else { ABANDONED_LIMIT };
+        let mut next = None;
+        let mut stuck = plain && self.tombstones > MAX_ABANDONED_PLAIN;
+        for (id, channel) in self.channels.iter_mut() {
+            let mut wait_for = |at: Instant| next = Some(next.map_or(at, |n: Instant| n.min(at)));
+            match (channel.stage, channel.deadline, channel.abandoned_at) {
+                (Stage::Leased, Some(at), _) if at <= now => {
+                    channel.deadline = None;
+                    let call = CallId { channel: id, generation: channel.generation };
+                    if !channel.response_complete {
+                        self.pending_events.push_back(ClientEvent::Expired { call });
+                    }
+                }
+                (Stage::Leased, Some(at), _) => wait_for(at),
+                (Stage::Abandoned, _, Some(since)) if since + limit <= now => stuck = true,
+                (Stage::Abandoned, _, Some(since)) => wait_for(since + limit),
+                _ => {}
+            }
+        }
+        self.arm(next);
+        if stuck && !self.stuck {
+            self.stuck = true;
+            self.end_when_done();
+            self.pending_events.push_back(ClientEvent::Stuck);
+        }
+        if self.profile == Some(Profile::Native) && self.events_channel.is_some() {
+            let busy = self.in_flight > 0;
+            match self.pinger.poll(busy, now) {
+                Need::Nothing => {}
+                Need::Ping(token) => self.push_event(&ConnectionEvent::Ping(token)),
+                Need::Lost => self.end(Ended::Silent("a ping")),
+            }
+            let deadline = self.pinger.deadline(busy);
+            self.arm(Some(deadline));
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The state of one connection, without IO (`docs/protocol.md`).
+//!
+//! [`ClientSession`] and [`ServerSession`] are driven from outside: received bytes go into `handle`, the time into
+//! `handle_timeout`; what is to be sent comes out of `poll_transmit`, what happened out of `poll_event`, and when to
+//! call again out of `poll_timeout`. They hold no socket, clock, lock or task, so that two of them can be run against
+//! each other in a test, byte by byte and in virtual time.
+
+mod assembly;
+mod channel;
+mod client;
+mod control;
+mod error;
+mod event;
+pub mod json;
+mod keep_alive;
+mod limits;
+mod payload;
+mod progress;
+mod rate;
+mod send_queue;
+mod server;
+mod table;
+
+#[cfg(test)]
+mod json_tests;
+
+pub use channel::{CallId, Delivery, Format, MessageState, Profile};
+pub use client::{ClientConfig, ClientSession, OpenError, OpenOptions};
+pub use control::{ENVELOPE_LENGTH, ErrorReply};
+pub use error::{Ended, Violation};
+pub use event::{ClientEvent, Lookup, RouteInfo, ServerEvent};
+pub use keep_alive::KeepAlive;
+pub use limits::Limits;
+pub use payload::{Chunk, MAX_CHUNK, Payload};
+pub use server::ServerSession;
+pub(crate) use table::ChannelTable;

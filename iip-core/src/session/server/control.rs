@@ -1,0 +1,220 @@
+use super::state::*;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::session::assembly::Assembly;
+use crate::session::channel::Profile;
+use crate::session::control::{
+    self, ConnectionEvent, ENVELOPE_LENGTH, ENVELOPE_RESPONSE, ErrorReply, Hello, HelloReply,
+};
+use crate::session::error::{Ended, Violation};
+use crate::session::event::Lookup;
+use crate::session::payload::{MAX_CHUNK, Payload};
+use crate::session::send_queue::Framing;
+use crate::wire::{ChannelId, Frame, Path};
+
+impl<L: Lookup> ServerSession<L> {
+    /// Answers `/sys/…` paths of the protocol itself. False: not one of them.
+    pub(super) fn handle_system(&mut self, frame: &Frame, path: &str, now: Instant) -> Result<bool, Violation> {
+        let (id, last) = (frame.channel(), frame.kind().is_last());
+        let answer = match path {
+            control::NEW_CHANNEL => {
+                self.take_control(now)?;
+                self.grant()
+            }
+            control::DELETE_CHANNEL => {
+                self.take_control(now)?;
+                control::grant_json(0)
+            }
+            control::HELLO if id == ChannelId::ZERO && self.profile == Profile::Plain && last => {
+                self.hello(frame)
+            }
+            control::EVENTS if self.profile == Profile::Native && self.events_channel.is_none() && !last => {
+                return self.open_events(frame).map(|()| true);
+            }
+            control::HELLO | control::EVENTS => ErrorReply::no_handler().to_json(),
+            _ => return Ok(false),
+        };
+        if !last {
+            let discard = Assembly::refused(control::MAX_CONTROL, now);
+            self.channels.entry(id).reception = Reception::Discard(Box::new(discard));
+        }
+        let path = Path::new(path).unwrap_or(Path::ROOT);
+        self.enqueue(id, Pending::Answer { path, data: answer.into() }, true);
+        Ok(true)
+    }
+
+    pub(super) fn take_control(&mut self, now: Instant) -> Result<(), Violation> {
+        if self.control.take(now) { Ok(()) } else { Err(Violation::Flood("control requests (control_rate)")) }
+    }
+
+    pub(super) fn grant(&mut self) -> String {
+        let limit = match self.profile {
+            Profile::Native => self.channel_limit(),
+            Profile::Plain => MAX_GRANTED,
+        };
+        if self.granted >= limit {
+            return ErrorReply::new(ErrorReply::CHANNEL_LIMIT, "channel create limited").to_json();
+        }
+        self.granted += 1;
+        control::grant_json(self.granted)
+    }
+
+    /// Channels are granted only while their windows fill at most half the budget.
+    pub(super) fn channel_limit(&self) -> u32 {
+        let window = self.limits.window.max(1) as usize;
+        let covered = self.limits.receive_budget / 2 / window;
+        self.limits.max_channels.min(u32::try_from(covered).unwrap_or(u32::MAX)).max(2)
+    }
+
+    pub(super) fn hello(&mut self, frame: &Frame) -> String {
+        let Some(hello) = Hello::parse(&frame.clone().into_data()).filter(|_| self.granted == 0) else {
+            return ErrorReply::no_handler().to_json();
+        };
+        if hello.min > control::VERSION {
+            // The answer names the version spoken here.
+            self.ended = Some(Ended::Version);
+        }
+        self.profile = Profile::Native;
+        self.granted = hello.channels.clamp(2, self.channel_limit());
+        HelloReply {
+            version: control::VERSION,
+            window: self.limits.window,
+            max_message: self.limits.max_message,
+            channels: self.granted,
+            timeout: self.default_timeout,
+        }
+        .to_json()
+    }
+
+    pub(super) fn open_events(&mut self, frame: &Frame) -> Result<(), Violation> {
+        let id = frame.channel();
+        let data = frame.clone().into_data();
+        let (flags, seq) = control::read_envelope(&data).ok_or(Violation::WrongEnvelope(id))?;
+        if flags != 0 {
+            return Err(Violation::WrongEnvelope(id));
+        }
+        self.channels.entry(id).reception = Reception::Events;
+        let call = self.next_call(id);
+        self.events_channel = Some((call, seq));
+        let framing = event_framing(seq);
+        self.output.push(call, &framing, Payload::Whole(Bytes::new()), true, false);
+        self.arm(Some(self.last_activity + self.limits.idle_timeout));
+        match self.drain {
+            Drain::No => {}
+            Drain::Announced { .. } => self.announce_drain(),
+            Drain::Done => {
+                self.output.push(call, &framing, Payload::Whole(Bytes::new()), false, true);
+            }
+        }
+        self.handle_events(data.get(ENVELOPE_LENGTH..).unwrap_or(&[]))
+    }
+
+    pub(super) fn handle_event_frame(&mut self, id: ChannelId, last: bool, data: &[u8]) -> Result<(), Violation> {
+        let (_, seq) = self.events_channel.ok_or(Violation::BadEvent)?;
+        if control::read_envelope(data) != Some((0, seq)) {
+            return Err(Violation::WrongEnvelope(id));
+        }
+        self.handle_events(data.get(ENVELOPE_LENGTH..).unwrap_or(&[]))?;
+        if last {
+            // The client will place no further call and wants the connection to end when it is idle.
+            self.channels.entry(id).reception = Reception::Nowhere;
+            self.finish();
+        }
+        Ok(())
+    }
+
+    pub(super) fn handle_events(&mut self, records: &[u8]) -> Result<(), Violation> {
+        for event in ConnectionEvent::parse(records).ok_or(Violation::BadEvent)? {
+            match event {
+                ConnectionEvent::Ping(token) => {
+                    self.take_control(self.last_activity)?;
+                    self.push_event(&ConnectionEvent::Pong(token));
+                }
+                ConnectionEvent::Ack => {
+                    if let Drain::Announced { acknowledged } = &mut self.drain {
+                        *acknowledged = true;
+                    }
+                }
+                ConnectionEvent::Pong(_) | ConnectionEvent::Ignored | ConnectionEvent::GoAway { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn push_event(&mut self, event: &ConnectionEvent) {
+        let mut records = Vec::new();
+        event.encode(&mut records);
+        self.push_event_records(records, false);
+    }
+
+    /// Sends records, unless the event stream is complete or was never opened. `last` completes it.
+    pub(super) fn push_event_records(&mut self, records: Vec<u8>, last: bool) {
+        if let (Some((call, seq)), true) = (self.events_channel, self.drain != Drain::Done) {
+            self.output.push(call, &event_framing(seq), Payload::Whole(records.into()), false, last);
+        }
+    }
+
+    pub(super) fn announce_drain(&mut self) {
+        self.drain = Drain::Announced { acknowledged: false };
+        let text = String::from("the server is stopping");
+        self.push_event(&ConnectionEvent::GoAway { code: 0, text });
+    }
+
+    /// Tells the client to place its calls elsewhere. What arrives is still served until [`is_drained`](Self::is_drained).
+    pub fn drain(&mut self) {
+        if self.drain == Drain::No {
+            self.announce_drain();
+            self.arm(Some(self.last_activity + QUIESCENT));
+        }
+    }
+
+    /// Whether [`drain`](Self::drain) was called, or the connection drains by itself.
+    pub fn is_draining(&self) -> bool {
+        self.drain != Drain::No
+    }
+
+    /// Whether the connection may be closed without losing a call: nothing is in flight, and the client has
+    /// acknowledged that it places no more here (a native one) or has been quiet for 100 ms (a plain one).
+    pub fn is_drained(&self, now: Instant) -> bool {
+        let idle = self.in_flight == 0 && self.queued == 0 && self.incomplete == 0;
+        idle && match self.drain {
+            Drain::No => false,
+            Drain::Announced { acknowledged: true } | Drain::Done => true,
+            Drain::Announced { .. } => {
+                self.events_channel.is_none()
+                    && now.saturating_duration_since(self.last_activity) >= QUIESCENT
+            }
+        }
+    }
+
+    /// The last word of a drained connection, or of one whose grace is over: completes the event stream. Requests that
+    /// still arrive are refused.
+    pub fn finish(&mut self) {
+        self.push_event_records(Vec::new(), true);
+        self.drain = Drain::Done;
+    }
+
+    pub(super) fn fail(&mut self, violation: Violation) {
+        if self.ended.is_some() {
+            return;
+        }
+        let mut records = Vec::new();
+        let channel = violation.channel();
+        let seq = self.channels.get(channel).and_then(ServerChannel::seq).unwrap_or(0);
+        control::encode_goaway(&mut records, violation.code(), channel.0, seq, &violation.to_string());
+        self.push_event_records(records, false);
+        self.ended = Some(Ended::Violation(violation));
+    }
+}
+
+fn event_framing(seq: u16) -> Framing {
+    Framing {
+        response: true,
+        path: None,
+        envelope: Some((ENVELOPE_RESPONSE, seq)),
+        max_data: MAX_CHUNK,
+    }
+}
+

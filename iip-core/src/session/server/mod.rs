@@ -1,0 +1,10 @@
+//! The server's side of a connection. One type, a file for each of its jobs.
+
+mod control;
+mod receive;
+mod reply;
+mod state;
+mod timeout;
+
+pub(crate) use state::ENVELOPE_OVERHEAD;
+pub use state::ServerSession;

@@ -1,0 +1,275 @@
+use super::state::*;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::session::assembly::{Added, Assembly};
+use crate::session::channel::{CallId, Delivery, Format, MessageState, Profile};
+use crate::session::control::{
+    self, ENVELOPE_LENGTH, ErrorReply,
+};
+use crate::session::error::Violation;
+use crate::session::event::{Lookup, RouteInfo, ServerEvent};
+use crate::wire::{ChannelId, Frame, FrameKind, Path};
+
+impl<L: Lookup> ServerSession<L> {
+    /// Checks the header of a frame whose data is still arriving, so that what cannot be accepted costs no memory.
+    pub(super) fn look_ahead(&mut self, buf: &mut BytesMut, now: Instant) -> Result<(), Violation> {
+        let Some(header) = self.decoder.pending().copied() else {
+            return Ok(());
+        };
+        self.check_frame(header.kind, header.channel)?;
+        let limit = self.receive_limit(self.profile == Profile::Native);
+        let channel = self.channels.get(header.channel);
+        let discarding = channel.is_some_and(|channel| match &channel.reception {
+            Reception::Discard(_) => true,
+            Reception::Assembly(assembling) => {
+                assembling.assembly.is_refused()
+                    || assembling.assembly.held() + header.length as usize > limit
+            }
+            _ => false,
+        });
+        // What is handed over frame by frame is not held here.
+        let streamed = channel.is_some_and(|channel| matches!(channel.reception, Reception::Stream { .. }));
+        let over = header.length as usize > limit || self.held + header.length as usize > self.limits.receive_budget;
+        if !discarding && (!over || streamed) {
+            return Ok(());
+        }
+        match self.decoder.skip(buf) {
+            Some(frame) => self.handle_frame(frame, header.length as usize, now),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn check_frame(&self, kind: FrameKind, channel: ChannelId) -> Result<MessageState, Violation> {
+        let unexpected = Violation::UnexpectedKind { kind, channel };
+        if !kind.is_request() {
+            return Err(unexpected);
+        }
+        if channel.0 > self.granted {
+            return Err(Violation::UnknownChannel(channel));
+        }
+        self.channels
+            .get(channel)
+            .map_or(MessageState::Idle, |channel| channel.incoming)
+            .after(kind)
+            .ok_or(unexpected)
+    }
+
+    /// `announced` is larger than the frame's data where that is skipped.
+    pub(super) fn handle_frame(&mut self, frame: Frame, announced: usize, now: Instant) -> Result<(), Violation> {
+        let (kind, id) = (frame.kind(), frame.channel());
+        let next = self.check_frame(kind, id)?;
+        let events = self.events_channel.is_some_and(|(call, _)| call.channel == id);
+        if !events && !self.small_frames.admit(announced, !kind.is_first(), kind.is_last()) {
+            return Err(Violation::Flood("frames that carry next to nothing"));
+        }
+        self.channels.entry(id).incoming = next;
+        if kind.is_first() {
+            self.begin_request(frame, announced, now)?;
+        } else {
+            self.continue_request(id, kind, frame.into_data(), announced, now)?;
+        }
+        if next == MessageState::Idle && self.profile == Profile::Plain {
+            self.settle(id);
+        }
+        Ok(())
+    }
+
+    pub(super) fn begin_request(&mut self, frame: Frame, announced: usize, now: Instant) -> Result<(), Violation> {
+        let (kind, id) = (frame.kind(), frame.channel());
+        let last = kind.is_last();
+        let raw_path = frame.path();
+        let bare = raw_path.split(|&byte| byte == b'?').next().unwrap_or(raw_path);
+        let bare_text = std::str::from_utf8(bare).unwrap_or("");
+        if bare_text.starts_with("/sys/") && self.handle_system(&frame, bare_text, now)? {
+            return Ok(());
+        }
+        // A registered path is canonical, so a path without query that is found needs no validation.
+        let found = self.routes.find(bare_text);
+        let typed = found.is_some_and(|route| route.format == Format::Enveloped);
+        let enveloped = typed && self.profile == Profile::Native;
+        let needs_path = !enveloped || bare.len() != raw_path.len();
+        let path = if needs_path { Path::from_wire(frame.path_bytes()).ok() } else { None };
+        let refused_path = needs_path && path.is_none();
+        let mut data = frame.into_data();
+        let Some(route) = found.filter(|_| !refused_path) else {
+            let answer = ErrorReply::no_handler();
+            return self.refuse_request(id, last, path, &answer, now);
+        };
+        let over_budget = self.held + announced > self.limits.receive_budget;
+        if data.is_empty() || announced > self.receive_limit(enveloped) || over_budget {
+            let answer = self.too_large();
+            return self.refuse_request(id, last, path, &answer, now);
+        }
+        let envelope = if enveloped {
+            match control::read_envelope(&data) {
+                Some((0, seq)) => {
+                    data = data.slice(ENVELOPE_LENGTH..);
+                    Some(seq)
+                }
+                Some(_) => return Err(Violation::WrongEnvelope(id)),
+                None => {
+                    let answer = ErrorReply::new(-1, "this path is a typed method: its data must be in the envelope");
+                    return self.refuse_request(id, last, None, &answer, now);
+                }
+            }
+        } else {
+            None
+        };
+        let path = if enveloped { None } else { path };
+        let RouteInfo { index, delivery, .. } = route;
+        let request = Queued { route: index, path, data, envelope };
+        if matches!(self.drain, Drain::Done) {
+            let answer = ErrorReply::new(ErrorReply::DRAINING, "the server is stopping");
+            return self.refuse_request(id, last, request.path, &answer, now);
+        }
+        if last {
+            self.enqueue(id, Pending::Request(request), true);
+            return Ok(());
+        }
+        let channel = self.channels.entry(id);
+        let idle = channel.active.is_none() && channel.queue.is_empty();
+        if delivery == Delivery::Frames && idle {
+            channel.reception = Reception::Stream { envelope };
+            self.enqueue(id, Pending::Request(request), false);
+            return Ok(());
+        }
+        if self.incomplete >= self.limits.max_incomplete {
+            let answer = ErrorReply::new(
+                ErrorReply::OVERLOADED,
+                "too many unfinished messages on this connection (max_incomplete)",
+            );
+            return self.refuse_request(id, last, request.path, &answer, now);
+        }
+        let mut assembly = Assembly::new(self.receive_limit(enveloped), now);
+        assembly.add(&request.data, request.data.len(), now);
+        let expires = assembly.expires(self.limits.assembly_timeout, self.limits.assembly_stall);
+        self.incomplete += 1;
+        self.held += assembly.held();
+        let request = Queued { data: Bytes::new(), ..request };
+        let assembling = Box::new(Assembling { assembly, request });
+        self.channels.entry(id).reception = Reception::Assembly(assembling);
+        self.arm(Some(expires));
+        Ok(())
+    }
+
+    pub(super) fn continue_request(
+        &mut self,
+        id: ChannelId,
+        kind: FrameKind,
+        mut data: Bytes,
+        announced: usize,
+        now: Instant,
+    ) -> Result<(), Violation> {
+        let last = kind.is_last();
+        let too_large = self.too_large();
+        let over_budget = self.held + announced > self.limits.receive_budget;
+        let channel = self.channels.entry(id);
+        match &mut channel.reception {
+            Reception::Nowhere => return Err(Violation::UnexpectedKind { kind, channel: id }),
+            Reception::Events => return self.handle_event_frame(id, last, &data),
+            Reception::Discard(assembly) => {
+                let added = assembly.add(&[], announced, now);
+                if last {
+                    channel.reception = Reception::Nowhere;
+                } else if added == Added::Endless {
+                    return Err(Violation::Endless(id));
+                }
+            }
+            Reception::Stream { envelope } => {
+                strip_envelope(&mut data, *envelope).ok_or(Violation::WrongEnvelope(id))?;
+                let call = channel.active.as_ref().map(|active| active.generation);
+                if last {
+                    channel.reception = Reception::Nowhere;
+                }
+                if let Some(generation) = call {
+                    let call = CallId { channel: id, generation };
+                    self.pending_events.push_back(ServerEvent::Data { call, data, last });
+                }
+            }
+            Reception::Assembly(assembling) => {
+                if !data.is_empty() {
+                    strip_envelope(&mut data, assembling.request.envelope)
+                        .ok_or(Violation::WrongEnvelope(id))?;
+                }
+                let held = assembling.assembly.held();
+                if over_budget && !assembling.assembly.is_refused() {
+                    assembling.assembly.refuse();
+                }
+                let before_refused = assembling.assembly.is_refused();
+                let added = assembling.assembly.add(&data, announced, now);
+                if added == Added::TooLarge || (over_budget && before_refused) {
+                    self.held -= held;
+                    self.incomplete -= 1;
+                    let path = assembling.request.path.take();
+                    channel.reception = Reception::Nowhere;
+                    return self.refuse_request(id, last, path, &too_large, now);
+                }
+                self.held += assembling.assembly.held() - held;
+                if last {
+                    let Reception::Assembly(assembling) = std::mem::take(&mut channel.reception) else {
+                        return Ok(());
+                    };
+                    let Assembling { assembly, request } = *assembling;
+                    self.incomplete -= 1;
+                    self.held -= assembly.held();
+                    let request = Queued { data: assembly.finish(), ..request };
+                    self.enqueue(id, Pending::Request(request), true);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn message_limit(&self) -> usize {
+        match self.profile {
+            Profile::Native => self.limits.max_message,
+            Profile::Plain => self.limits.max_plain_message,
+        }
+    }
+
+    /// Most data of one request. The records of a message take more room than the message; the exact limit is the
+    /// envelope reader's.
+    pub(super) fn receive_limit(&self, enveloped: bool) -> usize {
+        let limit = self.message_limit();
+        if enveloped { limit + limit / 1024 + ENVELOPE_OVERHEAD } else { limit }
+    }
+
+    pub(super) fn too_large(&self) -> ErrorReply {
+        ErrorReply::new(
+            ErrorReply::TOO_LARGE,
+            format!("the request is larger than the server's limit of {} bytes (max_message)", self.message_limit()),
+        )
+    }
+
+    /// Answers a request that no handler will see, in its turn, and reads past the rest of it.
+    pub(super) fn refuse_request(
+        &mut self,
+        id: ChannelId,
+        last: bool,
+        path: Option<Path>,
+        answer: &ErrorReply,
+        now: Instant,
+    ) -> Result<(), Violation> {
+        if !last {
+            let discard = Assembly::refused(self.message_limit(), now);
+            self.channels.entry(id).reception = Reception::Discard(Box::new(discard));
+        }
+        let path = path.map_or(Path::ROOT, |path| path.without_query());
+        let data = Bytes::from(answer.to_json());
+        self.enqueue(id, Pending::Answer { path, data }, true);
+        Ok(())
+    }
+}
+
+/// Takes the envelope off a following frame's data; `None` if it is not the call's.
+fn strip_envelope(data: &mut Bytes, envelope: Option<u16>) -> Option<()> {
+    if let Some(seq) = envelope {
+        if control::read_envelope(data) != Some((0, seq)) {
+            return None;
+        }
+        *data = data.slice(ENVELOPE_LENGTH..);
+    }
+    Some(())
+}

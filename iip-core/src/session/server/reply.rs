@@ -1,0 +1,191 @@
+use super::state::*;
+use std::collections::VecDeque;
+use std::time::Instant;
+
+
+use crate::session::assembly::Assembly;
+use crate::session::channel::{CallId, MessageState, Profile};
+use crate::session::control::{
+    ENVELOPE_RESPONSE, ErrorReply,
+};
+use crate::session::error::Violation;
+use crate::session::event::{Lookup, ServerEvent};
+use crate::session::payload::{MAX_CHUNK, Payload};
+use crate::session::send_queue::Framing;
+use crate::wire::{ChannelId, MAX_DATA, Path};
+
+impl<L: Lookup> ServerSession<L> {
+    pub(super) fn enqueue(&mut self, id: ChannelId, pending: Pending, complete: bool) {
+        let channel = self.channels.entry(id);
+        if channel.active.is_none() && channel.queue.is_empty() {
+            self.start(id, pending, complete);
+            return;
+        }
+        if let Pending::Request(request) = &pending {
+            self.held += request.data.len();
+        }
+        channel.queue.push_back(pending);
+        self.queued += 1;
+        if channel.queue.len() == self.limits.max_queued_per_channel {
+            self.full_channels += 1;
+        }
+    }
+
+    pub(super) fn next_call(&mut self, channel: ChannelId) -> CallId {
+        self.generation += 1;
+        CallId { channel, generation: self.generation }
+    }
+
+    pub(super) fn start(&mut self, id: ChannelId, pending: Pending, complete: bool) {
+        let native = self.profile == Profile::Native;
+        let call = self.next_call(id);
+        let framing = |path: Option<&Path>, envelope: Option<u16>| Framing {
+            response: true,
+            path: if native { None } else { path.cloned() },
+            envelope: envelope.map(|seq| (ENVELOPE_RESPONSE, seq)),
+            max_data: if native { MAX_CHUNK } else { MAX_DATA as usize },
+        };
+        match pending {
+            Pending::Answer { path, data } => {
+                let framing = framing(Some(&path), None);
+                self.output.push(call, &framing, Payload::Whole(data), true, true);
+            }
+            Pending::Request(request) => {
+                self.channels.entry(id).active = Some(Active {
+                    generation: call.generation,
+                    framing: framing(request.path.as_ref(), request.envelope),
+                    begun: false,
+                    deadline: None,
+                });
+                self.in_flight += 1;
+                self.pending_events.push_back(ServerEvent::Request {
+                    call,
+                    route: request.route,
+                    path: request.path,
+                    data: request.data,
+                    enveloped: request.envelope.is_some(),
+                    complete,
+                });
+            }
+        }
+    }
+
+    /// The response of the active call is complete: goes on with what waits on the channel.
+    pub(super) fn finish_active(&mut self, id: ChannelId) {
+        self.note_pause();
+        let limit = self.message_limit();
+        let activity = self.last_activity;
+        let channel = self.channels.entry(id);
+        channel.active = None;
+        self.in_flight -= 1;
+        if matches!(channel.reception, Reception::Stream { .. }) {
+            let discard = Assembly::refused(limit, activity);
+            channel.reception = Reception::Discard(Box::new(discard));
+        }
+        self.settle(id);
+        self.end_after_eof();
+    }
+
+    /// Starts what waits on a channel, or forgets the channel if nothing does.
+    pub(super) fn settle(&mut self, id: ChannelId) {
+        loop {
+            let channel = self.channels.entry(id);
+            if channel.active.is_some() {
+                return;
+            }
+            let full = channel.queue.len() >= self.limits.max_queued_per_channel;
+            let Some(pending) = channel.queue.pop_front() else {
+                break;
+            };
+            if full && channel.queue.len() < self.limits.max_queued_per_channel {
+                self.full_channels -= 1;
+            }
+            self.queued -= 1;
+            if let Pending::Request(request) = &pending {
+                self.held -= request.data.len();
+            }
+            self.start(id, pending, true);
+        }
+        let channel = self.channels.entry(id);
+        if channel.queue.capacity() > 0 {
+            channel.queue = VecDeque::new();
+        }
+        // The reference's client never gives a number back and goes on to the next.
+        let idle = channel.incoming == MessageState::Idle;
+        if idle && self.profile == Profile::Plain && id.index() >= self.limits.max_plain_channels as usize {
+            self.channels.remove(id);
+        }
+    }
+}
+
+impl<L: Lookup> ServerSession<L> {
+    /// The active call with this identity, if its response is still owed.
+    fn active(&mut self, call: CallId) -> Option<&mut Active> {
+        self.channels
+            .get_mut(call.channel)?
+            .active
+            .as_mut()
+            .filter(|active| active.generation == call.generation)
+    }
+
+    /// Whether the call's response is still owed.
+    pub fn is_owed(&mut self, call: CallId) -> bool {
+        self.active(call).is_some()
+    }
+
+    /// Answers a call with a whole response. False, and nothing is sent, if the call was answered before.
+    ///
+    /// Raw data must not be empty; an empty answer becomes code 101, as the reference has it.
+    pub fn respond(&mut self, call: CallId, payload: Payload) -> bool {
+        self.send(call, payload, true)
+    }
+
+    /// Sends a part of a response; `last` completes it. False, and nothing is sent, if the response was completed
+    /// before.
+    pub fn send(&mut self, call: CallId, mut payload: Payload, last: bool) -> bool {
+        let Some(active) = self.active(call) else {
+            return false;
+        };
+        if payload.is_empty() && active.framing.envelope.is_none() {
+            if !last {
+                return true;
+            }
+            let none = ErrorReply::new(ErrorReply::NO_RESPONSE, "handle no response");
+            payload = Payload::Whole(none.to_json().into());
+        }
+        let first = !active.begun;
+        active.begun = true;
+        let framing = active.framing.clone();
+        let full = self.output.len() > self.limits.write_hard_limit;
+        self.output.push(call, &framing, payload, first, last);
+        if last {
+            self.finish_active(call.channel);
+        }
+        if full {
+            self.fail(Violation::OutputFull);
+        }
+        true
+    }
+
+    /// Answers a call with an error below the envelope. False if it was answered, or its response had begun.
+    pub fn refuse(&mut self, call: CallId, reply: &ErrorReply) -> bool {
+        let Some(active) = self.active(call).filter(|active| !active.begun) else {
+            return false;
+        };
+        active.framing.envelope = None;
+        self.send(call, Payload::Whole(reply.to_json().into()), true)
+    }
+
+    /// Asks for [`ServerEvent::Expired`] if the call is not answered at `deadline`.
+    pub fn set_deadline(&mut self, call: CallId, deadline: Instant) {
+        if let Some(active) = self.active(call) {
+            active.deadline = Some(deadline);
+            self.arm(Some(deadline));
+        }
+    }
+
+    /// Unsent bytes of a call's response.
+    pub fn unsent(&self, call: CallId) -> usize {
+        self.output.queued_on(call.channel)
+    }
+}

@@ -1,0 +1,287 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+
+use crate::session::assembly::{Assembly, SmallFrames};
+use crate::session::channel::{CallId, MessageState, Profile};
+use crate::session::error::Ended;
+use crate::session::event::{Lookup, ServerEvent};
+use crate::session::limits::Limits;
+use crate::session::progress::ReadProgress;
+use crate::session::rate::TokenBucket;
+use crate::session::send_queue::{Framing, SendQueue};
+use crate::session::table::ChannelTable;
+use crate::wire::{Decoded, Decoder, Path};
+
+/// Most channels one connection can be granted in its life.
+pub(super) const MAX_GRANTED: u32 = 1 << 20;
+
+/// Room for the metadata and the record headers of an enveloped message, bytes.
+pub(crate) const ENVELOPE_OVERHEAD: usize = 64 * 1024;
+
+/// How long a plain connection must be quiet before a draining server closes it: its client cannot be told.
+pub(super) const QUIESCENT: Duration = Duration::from_millis(100);
+
+/// The server's side of one connection, as a pure state machine: bytes and the time go in, events and bytes come
+/// out. It answers the `/sys/…` paths itself.
+#[derive(Debug)]
+pub struct ServerSession<L> {
+    pub(super) limits: Arc<Limits>,
+    pub(super) routes: L,
+    pub(super) default_timeout: Option<Duration>,
+    pub(super) decoder: Decoder,
+    pub(super) profile: Profile,
+    pub(super) channels: ChannelTable<ServerChannel>,
+    pub(super) granted: u32,
+    /// Of the call begun last, on any channel: a late answer can never meet a later call.
+    pub(super) generation: u64,
+    pub(super) events_channel: Option<(CallId, u16)>,
+    pub(super) output: SendQueue,
+    pub(super) pending_events: VecDeque<ServerEvent>,
+    pub(super) control: TokenBucket,
+    pub(super) small_frames: SmallFrames,
+    pub(super) progress: ReadProgress,
+    pub(super) incomplete: usize,
+    /// Bytes in unfinished and queued messages.
+    pub(super) held: usize,
+    /// Calls handed over and not answered.
+    pub(super) in_flight: usize,
+    /// Requests waiting behind another on their channel, and channels on which too many do.
+    pub(super) queued: usize,
+    pub(super) full_channels: usize,
+    pub(super) last_activity: Instant,
+    /// When a connection that was idle for too long ends, unless its client says something.
+    pub(super) idle_end: Option<Instant>,
+    pub(super) next_timer: Option<Instant>,
+    pub(super) drain: Drain,
+    pub(super) eof: bool,
+    pub(super) ended: Option<Ended>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Drain {
+    No,
+    /// GOAWAY was sent.
+    Announced { acknowledged: bool },
+    /// The event stream was completed, if there was one: nothing more is sent on it, and requests are refused.
+    Done,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct ServerChannel {
+    pub(super) incoming: MessageState,
+    pub(super) reception: Reception,
+    pub(super) active: Option<Active>,
+    pub(super) queue: VecDeque<Pending>,
+}
+
+impl ServerChannel {
+    /// The sequence number of the typed call in progress, as its client counts.
+    pub(super) fn seq(&self) -> Option<u16> {
+        match (&self.reception, &self.active) {
+            (Reception::Assembly(assembling), _) => assembling.request.envelope,
+            (_, Some(active)) => active.framing.envelope.map(|(_, seq)| seq),
+            _ => None,
+        }
+    }
+}
+
+/// Where the frames of the request that is arriving go.
+#[derive(Debug, Default)]
+pub(super) enum Reception {
+    #[default]
+    Nowhere,
+    Assembly(Box<Assembling>),
+    /// To the active call, one by one.
+    Stream { envelope: Option<u16> },
+    /// Read past: the request was answered before it was complete.
+    Discard(Box<Assembly>),
+    Events,
+}
+
+#[derive(Debug)]
+pub(super) struct Assembling {
+    pub(super) assembly: Assembly,
+    pub(super) request: Queued,
+}
+
+/// The call whose response is owed next on its channel.
+#[derive(Debug)]
+pub(super) struct Active {
+    pub(super) generation: u64,
+    pub(super) framing: Framing,
+    /// Whether the response has begun.
+    pub(super) begun: bool,
+    pub(super) deadline: Option<Instant>,
+}
+
+/// A request behind another one on its channel.
+#[derive(Debug)]
+pub(super) enum Pending {
+    Request(Queued),
+    /// One the session answers itself, in its turn.
+    Answer { path: Path, data: Bytes },
+}
+
+#[derive(Debug)]
+pub(super) struct Queued {
+    pub(super) route: usize,
+    pub(super) path: Option<Path>,
+    pub(super) data: Bytes,
+    pub(super) envelope: Option<u16>,
+}
+
+impl<L: Lookup> ServerSession<L> {
+    /// A connection that was just accepted. `default_timeout` is announced as the deadline of calls that carry none.
+    pub fn new(limits: Arc<Limits>, routes: L, default_timeout: Option<Duration>, now: Instant) -> Self {
+        let mut session = Self {
+            decoder: Decoder::new(limits.max_frame),
+            control: TokenBucket::new(limits.control_rate, limits.control_burst, now),
+            limits,
+            routes,
+            default_timeout,
+            profile: Profile::Plain,
+            channels: ChannelTable::new(),
+            granted: 0,
+            generation: 0,
+            events_channel: None,
+            output: SendQueue::default(),
+            pending_events: VecDeque::new(),
+            small_frames: SmallFrames::new(),
+            progress: ReadProgress::new(now),
+            incomplete: 0,
+            held: 0,
+            in_flight: 0,
+            queued: 0,
+            full_channels: 0,
+            last_activity: now,
+            idle_end: None,
+            next_timer: None,
+            drain: Drain::No,
+            eof: false,
+            ended: None,
+        };
+        let first = session.progress.deadline(&session.limits);
+        session.arm(first);
+        session
+    }
+
+    /// Takes what arrived: `received` new bytes at the end of `buf`. Leaves in `buf` what is incomplete, or more
+    /// while the connection [is not to be read](Self::wants_read).
+    pub fn handle(&mut self, buf: &mut BytesMut, received: usize, now: Instant) {
+        if received > 0 {
+            self.last_activity = now;
+        }
+        while self.ended.is_none() && self.wants_read() {
+            match self.decoder.decode(buf) {
+                Ok(Decoded::Frame(frame)) => {
+                    self.progress.frame_completed();
+                    let announced = frame.header().length as usize;
+                    if let Err(violation) = self.handle_frame(frame, announced, now) {
+                        self.fail(violation);
+                    }
+                }
+                Ok(Decoded::Incomplete) => {
+                    if let Err(violation) = self.look_ahead(buf, now) {
+                        self.fail(violation);
+                    }
+                    break;
+                }
+                Ok(Decoded::Close) => self.ended = Some(Ended::ByPeer),
+                Err(error) => self.fail(error.into()),
+            }
+        }
+        self.progress.observe(&self.decoder, buf.len(), received, now);
+        self.note_pause();
+        let deadline = self.progress.deadline(&self.limits);
+        self.arm(deadline);
+    }
+
+    /// The peer will send no more. A plain one still gets the answers to what was read.
+    pub fn handle_eof(&mut self) {
+        self.eof = true;
+        self.end_after_eof();
+    }
+
+    pub(super) fn end_after_eof(&mut self) {
+        let owed = self.profile == Profile::Plain && self.in_flight + self.queued > 0;
+        if self.eof && !owed {
+            self.end(Ended::ByPeer);
+        }
+    }
+
+    /// How many bytes are missing of the frame that is arriving.
+    pub fn missing(&self, buffered: usize) -> usize {
+        self.decoder.missing(buffered)
+    }
+
+    /// Whether the socket should be read. False while too much waits for the peer to read or to be answered.
+    pub fn wants_read(&self) -> bool {
+        !self.eof
+            && self.output.len() <= self.limits.write_soft_limit
+            && self.full_channels == 0
+            && (self.profile == Profile::Native || self.has_plain_room())
+    }
+
+    fn has_plain_room(&self) -> bool {
+        // A channel has one call at a time, so calls are channels in use.
+        self.in_flight < self.limits.max_plain_channels as usize
+            && self.in_flight + self.queued < self.limits.max_plain_in_flight
+    }
+
+    /// To be called before anything that may end a pause in reading: the time until then is nobody's fault.
+    pub(super) fn note_pause(&mut self) {
+        if !self.wants_read() {
+            self.progress.pause();
+        }
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<ServerEvent> {
+        self.pending_events.pop_front()
+    }
+
+    /// Moves what is to be sent to the end of `out`.
+    pub fn poll_transmit(&mut self, out: &mut Vec<u8>) {
+        self.note_pause();
+        self.output.transmit(out);
+        for step in self.output.take_steps() {
+            if step.drained {
+                self.pending_events.push_back(ServerEvent::Writable { call: step.call });
+            }
+        }
+    }
+
+    /// Whether [`poll_transmit`](Self::poll_transmit) has anything.
+    pub fn has_output(&self) -> bool {
+        !self.output.is_empty()
+    }
+
+    /// Why the connection is over, if it is. What is still to be sent should be.
+    pub fn ended(&self) -> Option<&Ended> {
+        self.ended.as_ref()
+    }
+
+    /// Ends the connection from this side or for a reason the session cannot know.
+    pub fn end(&mut self, why: Ended) {
+        self.ended.get_or_insert(why);
+    }
+
+    /// What the peer speaks, as far as is known.
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// Calls handed over and not answered.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Gives back memory that a burst needed.
+    pub fn shrink(&mut self) {
+        self.output.shrink();
+        self.pending_events.shrink_to_fit();
+    }
+}

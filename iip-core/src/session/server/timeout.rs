@@ -1,0 +1,95 @@
+use super::state::*;
+use std::time::{Duration, Instant};
+
+
+use crate::session::channel::{CallId, Profile};
+use crate::session::control::ErrorReply;
+use crate::session::error::Ended;
+use crate::session::event::{Lookup, ServerEvent};
+
+/// How long a client may take to acknowledge that its idle connection ends.
+const IDLE_GRACE: Duration = Duration::from_secs(5);
+
+impl<L: Lookup> ServerSession<L> {
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.next_timer
+    }
+
+    /// Acts on every deadline that has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.next_timer = None;
+        self.note_pause();
+        if let Some(violation) = self.progress.check(&self.limits, now) {
+            self.fail(violation);
+        }
+        let deadline = self.progress.deadline(&self.limits);
+        self.arm(deadline);
+        let (total, stall) = (self.limits.assembly_timeout, self.limits.assembly_stall);
+        let mut next = None;
+        let mut late = Vec::new();
+        for (id, channel) in self.channels.iter_mut() {
+            let mut wait_for = |at: Instant| next = Some(next.map_or(at, |n: Instant| n.min(at)));
+            if let Reception::Assembly(assembling) = &channel.reception {
+                match assembling.assembly.expires(total, stall) {
+                    at if at <= now => late.push(id),
+                    at => wait_for(at),
+                }
+            }
+            if let Some(active) = &mut channel.active {
+                match active.deadline {
+                    Some(at) if at <= now => {
+                        active.deadline = None;
+                        let call = CallId { channel: id, generation: active.generation };
+                        self.pending_events.push_back(ServerEvent::Expired { call });
+                    }
+                    Some(at) => wait_for(at),
+                    None => {}
+                }
+            }
+        }
+        for id in late {
+            let channel = self.channels.entry(id);
+            if let Reception::Assembly(assembling) = std::mem::take(&mut channel.reception) {
+                self.held -= assembling.assembly.held();
+                self.incomplete -= 1;
+                let answer = ErrorReply::new(
+                    ErrorReply::DEADLINE_EXCEEDED,
+                    "the request did not arrive in time (assembly_timeout, assembly_stall)",
+                );
+                let _ = self.refuse_request(id, false, assembling.request.path, &answer, now);
+            }
+        }
+        self.arm(next);
+        if self.drain != Drain::No && self.events_channel.is_none() {
+            self.arm(Some(now + QUIESCENT));
+        }
+        if self.profile == Profile::Native {
+            self.check_idle(now);
+        }
+    }
+
+    fn check_idle(&mut self, now: Instant) {
+        if self.in_flight > 0 || self.incomplete > 0 {
+            self.last_activity = now;
+        }
+        let at = self.last_activity + self.limits.idle_timeout;
+        if at > now {
+            self.idle_end = None;
+            return self.arm(Some(at));
+        }
+        // A call may be on its way: the client is told first, and has as long again as a hello may take.
+        let end = *self.idle_end.get_or_insert(now + IDLE_GRACE);
+        if end <= now {
+            return self.end(Ended::Idle);
+        }
+        self.drain();
+        self.arm(Some(end));
+    }
+
+    pub(super) fn arm(&mut self, at: Option<Instant>) {
+        if let Some(at) = at {
+            self.next_timer = Some(self.next_timer.map_or(at, |next| next.min(at)));
+        }
+    }
+}
