@@ -1,1 +1,11 @@
-//! x
+//! IIP, the Internal Interaction Protocol: many calls on one connection, bytes by path.
+
+pub mod client;
+pub mod conn;
+mod error;
+pub mod server;
+pub mod session;
+pub mod transport;
+pub mod wire;
+
+pub use error::{Error, ErrorKind, Outcome};

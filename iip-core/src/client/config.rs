@@ -1,0 +1,152 @@
+use std::time::Duration;
+
+use super::backoff::BackoffConfig;
+use super::pool::Client;
+use crate::error::Error;
+use crate::session::{KeepAlive, Limits};
+use crate::transport::{Address, TcpOptions};
+
+/// Collects how a [`Client`] is to behave.
+#[derive(Debug, Clone)]
+pub struct ClientBuilder {
+    pub(super) address: Address,
+    pub(super) limits: Limits,
+    pub(super) keep_alive: KeepAlive,
+    pub(super) tcp: TcpOptions,
+    pub(super) backoff: BackoffConfig,
+    pub(super) plain: bool,
+    pub(super) min_connections: usize,
+    pub(super) max_connections: usize,
+    pub(super) max_waiting: usize,
+    pub(super) connect_timeout: Duration,
+    pub(super) timeout: Option<Duration>,
+    pub(super) write_stall: Duration,
+    pub(super) wait_for_ready: bool,
+}
+
+impl ClientBuilder {
+    pub(super) fn new(address: Address) -> Self {
+        Self {
+            address,
+            limits: Limits::default(),
+            keep_alive: KeepAlive::default(),
+            tcp: TcpOptions::default(),
+            backoff: BackoffConfig::default(),
+            plain: false,
+            min_connections: 1,
+            max_connections: 4,
+            max_waiting: 10_000,
+            connect_timeout: Duration::from_secs(5),
+            timeout: Some(Duration::from_secs(10)),
+            write_stall: Duration::from_secs(10),
+            wait_for_ready: false,
+        }
+    }
+
+    /// What one connection may cost.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// When to ping a native server.
+    #[must_use]
+    pub fn keep_alive(mut self, keep_alive: KeepAlive) -> Self {
+        self.keep_alive = keep_alive;
+        self
+    }
+
+    /// Socket options of TCP connections.
+    #[must_use]
+    pub fn tcp(mut self, options: TcpOptions) -> Self {
+        self.tcp = options;
+        self
+    }
+
+    /// How long to wait between two attempts to connect.
+    #[must_use]
+    pub fn backoff(mut self, config: BackoffConfig) -> Self {
+        self.backoff = config;
+        self
+    }
+
+    /// Sends no hello: the server is known to be plain.
+    #[must_use]
+    pub fn plain(mut self) -> Self {
+        self.plain = true;
+        self
+    }
+
+    /// Connections that are kept, and made again when they are lost; default 1. 0: only when there are calls.
+    #[must_use]
+    pub fn min_connections(mut self, count: usize) -> Self {
+        self.min_connections = count;
+        self
+    }
+
+    /// Most connections; default 4, at least 1. Another one is made when every channel of those there are is in use
+    /// (2,048 calls at a time on each, or 96 to a plain server); beyond the last one calls wait.
+    #[must_use]
+    pub fn max_connections(mut self, count: usize) -> Self {
+        self.max_connections = count.max(1);
+        self
+    }
+
+    /// Calls that may wait for a free channel; default 10,000. A further one fails at once.
+    #[must_use]
+    pub fn max_waiting(mut self, calls: usize) -> Self {
+        self.max_waiting = calls;
+        self
+    }
+
+    /// How long one attempt to connect may take, name resolution included; default 5 s. The hello has 5 s more.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// The deadline of calls that bring none; default 10 s, `None` for none at all.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How long the server may accept no byte of what is written to it; default 10 s. Then the connection counts as
+    /// lost.
+    #[must_use]
+    pub fn write_stall(mut self, limit: Duration) -> Self {
+        self.write_stall = limit;
+        self
+    }
+
+    /// Lets calls wait for a connection until their deadline, even while the server cannot be reached. By default they
+    /// fail at once when an attempt to connect has failed and none has succeeded since.
+    #[must_use]
+    pub fn wait_for_ready(mut self) -> Self {
+        self.wait_for_ready = true;
+        self
+    }
+
+    /// Connects, and makes the client.
+    ///
+    /// # Errors
+    ///
+    /// The first attempt to connect failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes whatever was begun.
+    pub async fn connect(self) -> Result<Client, Error> {
+        let client = self.connect_lazy();
+        client.connected().await?;
+        Ok(client)
+    }
+
+    /// Makes the client, and connects when the first call is made.
+    pub fn connect_lazy(self) -> Client {
+        Client::new(self)
+    }
+}

@@ -1,0 +1,14 @@
+//! Calls one address over as many connections as it takes.
+
+mod backoff;
+mod call;
+mod config;
+mod connector;
+mod pool;
+
+#[cfg(test)]
+mod backoff_tests;
+
+pub use backoff::BackoffConfig;
+pub use config::ClientBuilder;
+pub use pool::Client;

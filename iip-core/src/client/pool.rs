@@ -1,0 +1,341 @@
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+use tokio::time::timeout_at;
+
+use super::backoff::Backoff;
+use super::config::ClientBuilder;
+use super::connector;
+use crate::conn::{Connection, Observer, now};
+use crate::error::{Error, ErrorKind, Outcome};
+use crate::transport::{Address, ConnectError};
+
+/// A client of one address: a pool of connections that are made, replaced and shared by all of its calls. Cheap to
+/// clone.
+///
+/// When the last clone is dropped, the connections end as soon as every call has its answer.
+#[derive(Clone)]
+pub struct Client {
+    pub(super) pool: Arc<Pool>,
+}
+
+pub(super) struct Pool {
+    pub(super) config: ClientBuilder,
+    pub(super) name: Arc<str>,
+    /// Those on which calls may begin.
+    connections: RwLock<Vec<Member>>,
+    pub(super) state: Mutex<State>,
+    waiting: AtomicUsize,
+    pub(super) changed: Notify,
+}
+
+/// A connection and since when it is there.
+struct Member {
+    connection: Connection,
+    since: Instant,
+}
+
+pub(super) struct State {
+    /// A task is connecting, or waits to.
+    pub(super) dialing: bool,
+    /// Every channel was in use when a call came.
+    pub(super) demand: bool,
+    pub(super) backoff: Backoff,
+    /// Why the last attempt failed, if none has succeeded since.
+    pub(super) failure: Option<Arc<ConnectFailure>>,
+    closed: bool,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(super) enum ConnectFailure {
+    Dial(ConnectError),
+    Hello(String),
+}
+
+impl fmt::Display for ConnectFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dial(error) => error.fmt(f),
+            Self::Hello(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for ConnectFailure {}
+
+impl Client {
+    /// Begins a client of `address`.
+    pub fn builder(address: Address) -> ClientBuilder {
+        ClientBuilder::new(address)
+    }
+
+    pub(super) fn new(config: ClientBuilder) -> Self {
+        let state = State {
+            dialing: false,
+            demand: false,
+            backoff: Backoff::new(config.backoff.clone()),
+            failure: None,
+            closed: false,
+        };
+        let pool = Pool {
+            name: config.address.to_string().into(),
+            config,
+            connections: RwLock::default(),
+            state: Mutex::new(state),
+            waiting: AtomicUsize::new(0),
+            changed: Notify::new(),
+        };
+        Self {
+            pool: Arc::new(pool),
+        }
+    }
+
+    /// Where the client's calls go.
+    pub fn address(&self) -> &Address {
+        &self.pool.config.address
+    }
+
+    /// Connections on which calls may begin now.
+    pub fn connections(&self) -> usize {
+        self.pool.read().len()
+    }
+
+    /// A connection on which a call may begin: the one with the fewest calls in flight. Waits for one to be made, or to
+    /// have a free channel, until `deadline`.
+    ///
+    /// Another call may take the last free channel first; then the call comes back with
+    /// [`CallFailure::NotStarted`](crate::conn::CallFailure::NotStarted), and this is to be called again.
+    ///
+    /// # Errors
+    ///
+    /// No connection can be made, the deadline passed, too many calls wait already, or the client was closed. Nothing
+    /// was sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn ready(&self, deadline: Option<Instant>) -> Result<Connection, Error> {
+        match self.pool.pick() {
+            Some(connection) => Ok(connection),
+            None => self.pool.wait(deadline).await,
+        }
+    }
+
+    pub(super) async fn connected(&self) -> Result<(), Error> {
+        self.pool.wait(None).await.map(drop)
+    }
+
+    /// Takes no further call. Connections end when every call has its answer.
+    pub fn close(&self) {
+        self.pool.close();
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("address", &self.pool.name)
+            .field("connections", &self.connections())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Vec<Member>> {
+        self.connections
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection with the fewest calls in flight that has a free channel.
+    fn pick(&self) -> Option<Connection> {
+        let members = self.read();
+        let mut best: Option<(usize, &Member)> = None;
+        for member in members.iter() {
+            if let Some(load) = member.connection.load() {
+                if best.is_none_or(|(least, _)| load < least) {
+                    best = Some((load, member));
+                }
+            }
+        }
+        best.map(|(_, member)| member.connection.clone())
+    }
+
+    /// Waits for a connection with a free channel, and sees to it that one is made if there may be more.
+    async fn wait(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Connection, Error> {
+        let _waiting = Waiting::enter(self)?;
+        loop {
+            let changed = self.changed.notified();
+            let mut changed = std::pin::pin!(changed);
+            // From here on no change is missed.
+            changed.as_mut().enable();
+            if let Some(connection) = self.pick() {
+                return Ok(connection);
+            }
+            self.grow()?;
+            match deadline {
+                None => changed.await,
+                Some(at) => timeout_at(at.into(), changed).await.map_err(|_| self.too_late())?,
+            }
+        }
+    }
+
+    fn too_late(&self) -> Error {
+        let connections = self.read().len();
+        let text = if connections == 0 {
+            format!("the deadline passed while waiting for a connection to {} (timeout)", self.name)
+        } else {
+            format!(
+                "the deadline passed while waiting for a free channel on {connections} connections to {} \
+                 (timeout, max_connections)",
+                self.name
+            )
+        };
+        Error::new(ErrorKind::Deadline, Outcome::NotSent, text)
+    }
+
+    /// Asks for what is lacking: channels of the connections there are, or one more connection.
+    fn grow(self: &Arc<Self>) -> Result<(), Error> {
+        let have = {
+            let members = self.read();
+            for member in members.iter() {
+                member.connection.grow();
+            }
+            members.len()
+        };
+        let mut state = self.state();
+        if state.closed {
+            let text = format!("the client of {} was closed", self.name);
+            return Err(Error::new(ErrorKind::Closed, Outcome::NotSent, text));
+        }
+        if have == 0 && !self.config.wait_for_ready {
+            if let Some(failure) = &state.failure {
+                return Err(Error::new(
+                    ErrorKind::Connect,
+                    Outcome::NotSent,
+                    format!("no connection to {}", self.name),
+                )
+                .with_source(Arc::clone(failure)));
+            }
+        }
+        if have < self.config.max_connections {
+            state.demand = true;
+            self.dial(&mut state);
+        }
+        Ok(())
+    }
+
+    fn dial(self: &Arc<Self>, state: &mut State) {
+        if !state.dialing {
+            state.dialing = true;
+            tokio::spawn(connector::run(Arc::downgrade(self)));
+        }
+    }
+
+    /// Whether one more connection is to be made.
+    pub(super) fn wants_connection(&self, state: &State) -> bool {
+        let have = self.read().len();
+        !state.closed
+            && (have < self.config.min_connections
+                || state.demand && have < self.config.max_connections)
+    }
+
+    pub(super) fn add(&self, connection: Connection) {
+        let member = Member {
+            connection,
+            since: now(),
+        };
+        self.connections
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(member);
+        self.changed.notify_waiters();
+    }
+
+    /// Lets go of connections that take no more calls, and sees to their replacement.
+    pub(super) fn sweep(self: &Arc<Self>) {
+        let mut gone = Vec::new();
+        {
+            let mut members = self
+                .connections
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            members.retain_mut(|member| {
+                let usable = member.connection.is_usable();
+                if !usable {
+                    gone.push((member.connection.clone(), member.since));
+                }
+                usable
+            });
+        }
+        let mut state = self.state();
+        for (connection, since) in gone {
+            connection.close();
+            state
+                .backoff
+                .connection_ended(now().saturating_duration_since(since));
+        }
+        if self.wants_connection(&state) && state.failure.is_none() {
+            self.dial(&mut state);
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    fn close(&self) {
+        self.state().closed = true;
+        for member in self.read().iter() {
+            member.connection.close();
+        }
+        self.changed.notify_waiters();
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Tells the pool about its connections without keeping it alive.
+pub(super) struct PoolObserver(pub(super) Weak<Pool>);
+
+impl Observer for PoolObserver {
+    fn changed(&self) {
+        if let Some(pool) = self.0.upgrade() {
+            pool.sweep();
+        }
+    }
+}
+
+/// A call's place in the queue for a channel.
+struct Waiting<'a>(&'a Pool);
+
+impl<'a> Waiting<'a> {
+    fn enter(pool: &'a Pool) -> Result<Self, Error> {
+        let before = pool.waiting.fetch_add(1, Ordering::Relaxed);
+        let place = Self(pool);
+        if before >= pool.config.max_waiting {
+            let text = format!(
+                "{before} calls wait for a free channel to {} already (max_waiting, max_connections)",
+                pool.name
+            );
+            return Err(Error::new(ErrorKind::QueueFull, Outcome::NotSent, text));
+        }
+        Ok(place)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}

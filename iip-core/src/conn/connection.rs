@@ -1,0 +1,140 @@
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::call::{CallFailure, CallFuture, CallReceiver, CallSender, open_frames};
+use super::driver::{drive, now};
+use super::shared::{ClientEndpoint, ClientShared, FULL, Observer};
+use crate::session::{ClientConfig, ClientSession, Ended, Format, Payload, Profile};
+use crate::transport::Io;
+use crate::wire::Path;
+
+/// One client connection. Clones share it; it ends when it is lost, or after [`close`](Self::close) when every call has
+/// its answer.
+#[derive(Clone)]
+pub struct Connection {
+    shared: Arc<ClientShared>,
+}
+
+impl Connection {
+    /// Takes over a byte pipe that was just connected. The returned future is the connection's driver, to be spawned.
+    pub(crate) fn start<T: Io>(
+        io: T,
+        config: ClientConfig,
+        write_stall: Duration,
+        endpoint: Arc<str>,
+        observer: Arc<dyn Observer>,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let session = ClientSession::new(config, now());
+        let shared = Arc::new(ClientShared::new(session, endpoint, observer));
+        let driver = drive(io, ClientEndpoint::new(Arc::clone(&shared), write_stall));
+        (Self { shared }, driver)
+    }
+
+    /// Begins a call with a whole request and a whole response. For [`Format::Enveloped`] the response is the records
+    /// without the envelope, if the server [is native](Self::is_native), and raw data otherwise.
+    pub fn call(
+        &self,
+        path: &Path,
+        format: Format,
+        payload: Payload,
+        deadline: Option<Instant>,
+    ) -> CallFuture {
+        let shared = Arc::clone(&self.shared);
+        CallFuture::new(shared, path.clone(), format, payload, deadline)
+    }
+
+    /// Begins a raw call whose request goes on after `first`, and whose response is received frame by frame. Only for
+    /// native servers: plain ones take requests of one frame.
+    ///
+    /// # Errors
+    ///
+    /// The connection takes no call now, or `first` is empty.
+    pub fn open(
+        &self,
+        path: &Path,
+        first: Bytes,
+        deadline: Option<Instant>,
+    ) -> Result<(CallSender, CallReceiver), CallFailure> {
+        open_frames(&self.shared, path, first, deadline)
+    }
+
+    /// Whether calls may begin: the server is known, and the connection is neither over nor being given up.
+    pub fn is_usable(&self) -> bool {
+        let state = self.shared.lock();
+        state.session.profile().is_some()
+            && state.session.ended().is_none()
+            && !state.session.is_draining()
+    }
+
+    /// Whether the server has answered the hello or shown that it is plain.
+    pub fn is_ready(&self) -> bool {
+        self.shared.lock().session.is_ready()
+    }
+
+    /// Calls in flight; `None` if no call may begin now. Taken without the lock, so it may be late by a call.
+    pub(crate) fn load(&self) -> Option<usize> {
+        match self.shared.load.load(Ordering::Relaxed) {
+            FULL => None,
+            load => Some(load),
+        }
+    }
+
+    /// Asks for more channels, where the server grants them one by one.
+    pub(crate) fn grow(&self) {
+        let mut state = self.shared.lock();
+        state.session.want_channels();
+        let driver = state.schedule();
+        drop(state);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+    }
+
+    /// Whether the server answered the hello.
+    pub fn is_native(&self) -> bool {
+        self.shared.lock().session.profile() == Some(Profile::Native)
+    }
+
+    /// The deadline the server gives to calls that carry none; `None` if it gives none, or is plain.
+    pub fn default_timeout(&self) -> Option<Duration> {
+        self.shared.lock().session.server_timeout()
+    }
+
+    /// The largest message the server accepts, bytes.
+    pub fn max_message(&self) -> usize {
+        self.shared.lock().session.server_max_message()
+    }
+
+    /// Where the connection leads, for messages.
+    pub fn endpoint(&self) -> &str {
+        &self.shared.endpoint
+    }
+
+    /// Why the connection is over, if it is.
+    pub fn ended(&self) -> Option<Ended> {
+        self.shared.lock().session.ended().cloned()
+    }
+
+    /// Takes no further call, and ends the connection when every call has its answer.
+    pub fn close(&self) {
+        let mut state = self.shared.lock();
+        state.session.close();
+        let driver = state.schedule();
+        drop(state);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("endpoint", &self.shared.endpoint)
+            .finish_non_exhaustive()
+    }
+}

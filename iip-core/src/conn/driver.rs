@@ -1,0 +1,303 @@
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use tokio::time::Sleep;
+
+use super::socket::Socket;
+use crate::session::Ended;
+use crate::transport::Io;
+
+/// Most bytes read before others get their turn, so that a peer who never pauses does not starve them.
+const READ_BUDGET: usize = 256 * 1024;
+
+/// How long a quiet connection keeps its buffers.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// How long the rest of the output may take once the connection has ended.
+const FLUSH_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long a closing server reads on.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What there is to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transmit {
+    /// Nothing. The waker was kept.
+    Nothing,
+    /// Some now, and more if the tasks that were just woken get to run first.
+    Soon,
+    /// What was put into the buffer.
+    Now,
+}
+
+/// One side of a connection, as the driver sees it: the session behind its lock, and what to do with its events.
+pub(crate) trait Endpoint: Send + 'static {
+    /// Takes `received` new bytes at the end of `input`, and acts on what they mean.
+    fn input(&mut self, input: &mut BytesMut, received: usize, now: Instant);
+    /// Fills `output`, after the socket accepted `written` more bytes. With `patient`, may ask to be called again
+    /// after other tasks ran instead.
+    fn transmit(
+        &mut self,
+        output: &mut Vec<u8>,
+        written: usize,
+        patient: bool,
+        waker: &Waker,
+    ) -> Transmit;
+    /// Acts on deadlines that have passed.
+    fn timeout(&mut self, now: Instant);
+    /// What the driver has to know before it waits, as of the last call of another method.
+    fn status(&self) -> Status;
+    /// The peer will send no more.
+    fn eof(&mut self);
+    /// Ends the connection for a reason that the session cannot know.
+    fn end(&mut self, why: Ended);
+    /// The connection is over, after the socket accepted `written` more bytes: everybody who waits gets an answer.
+    fn closed(&mut self, written: usize);
+    /// Gives back memory that a burst needed.
+    fn shrink(&mut self);
+    /// How long the peer may accept nothing until it counts as lost.
+    fn write_stall(&self) -> Duration;
+    /// Whether the last bytes must be protected from a reset (see [`Socket::linger`]).
+    const LINGERS: bool;
+}
+
+/// See [`Endpoint::status`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Status {
+    pub(crate) wants_read: bool,
+    pub(crate) missing: usize,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) ended: bool,
+}
+
+enum Turn {
+    /// Others should run first.
+    Yield,
+    Over,
+}
+
+struct Driver<T, E> {
+    socket: Socket<T>,
+    endpoint: E,
+    status: Status,
+    /// Bytes the socket accepted and the endpoint does not know of.
+    written: usize,
+    /// Whether others were let run since something was read or written last.
+    yielded: bool,
+    /// Input that was left because the session wanted no more.
+    deferred: bool,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// When the timer fires. Early is harmless, so it is only ever moved forward.
+    timer_at: Option<Instant>,
+    quiet_at: Option<Instant>,
+    ended_at: Option<Instant>,
+}
+
+/// Owns the socket of one connection until it is over. The only task that reads or writes it.
+pub(crate) async fn drive<T: Io, E: Endpoint>(io: T, endpoint: E) {
+    let status = endpoint.status();
+    let mut driver = Driver {
+        socket: Socket::new(io),
+        endpoint,
+        status,
+        written: 0,
+        yielded: false,
+        deferred: false,
+        timer: None,
+        timer_at: None,
+        quiet_at: None,
+        ended_at: None,
+    };
+    while let Turn::Yield = poll_fn(|cx| driver.poll_turn(cx)).await {
+        // Not a self-wake: this one runs after every task that is ready now.
+        tokio::task::yield_now().await;
+        driver.yielded = true;
+    }
+    driver.endpoint.closed(driver.written);
+    if E::LINGERS {
+        driver.socket.linger(LINGER).await;
+    } else {
+        driver.socket.shutdown().await;
+    }
+}
+
+impl<T: Io, E: Endpoint> Driver<T, E> {
+    /// Reads, writes and acts until there is nothing to do but wait.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        let mut budget = READ_BUDGET;
+        loop {
+            let read = self.poll_input(cx, &mut budget);
+            let wrote = self.poll_output(cx);
+            if wrote == Progress::Yield || read == Progress::Yield {
+                return Poll::Ready(Turn::Yield);
+            }
+            if self.is_over() {
+                return Poll::Ready(Turn::Over);
+            }
+            let fired = self.poll_timer(cx);
+            if read == Progress::None && wrote == Progress::None && !fired {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn poll_input(&mut self, cx: &mut Context<'_>, budget: &mut usize) -> Progress {
+        if !self.status.wants_read || self.status.ended {
+            return Progress::None;
+        }
+        if std::mem::take(&mut self.deferred) {
+            self.take_input(0);
+            return Progress::Some;
+        }
+        if *budget == 0 {
+            return Progress::Yield;
+        }
+        match self.socket.poll_read(cx, self.status.missing) {
+            Poll::Pending => Progress::None,
+            Poll::Ready(Ok(0)) => {
+                self.endpoint.eof();
+                self.refresh();
+                Progress::Some
+            }
+            Poll::Ready(Ok(count)) => {
+                *budget = budget.saturating_sub(count);
+                self.take_input(count);
+                Progress::Some
+            }
+            Poll::Ready(Err(error)) => {
+                self.end(Ended::Io(error.kind()));
+                Progress::Some
+            }
+        }
+    }
+
+    fn take_input(&mut self, count: usize) {
+        let now = now();
+        self.endpoint.input(&mut self.socket.input, count, now);
+        self.yielded = false;
+        self.quiet_at = Some(now + QUIET);
+        self.refresh();
+        self.deferred = !self.status.wants_read && !self.socket.input.is_empty();
+    }
+
+    fn refresh(&mut self) {
+        self.status = self.endpoint.status();
+        if self.status.ended && self.ended_at.is_none() {
+            self.ended_at = Some(now());
+        }
+    }
+
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> Progress {
+        if !self.socket.has_output() {
+            let patient = !self.yielded && !self.status.ended;
+            let transmit = self
+                .endpoint
+                .transmit(&mut self.socket.output, self.written, patient, cx.waker());
+            self.written = 0;
+            match transmit {
+                Transmit::Soon => return Progress::Yield,
+                Transmit::Nothing => {
+                    self.refresh();
+                    return Progress::None;
+                }
+                Transmit::Now => {}
+            }
+        }
+        match self.socket.poll_write(cx, now) {
+            Poll::Pending => {
+                self.refresh();
+                Progress::None
+            }
+            Poll::Ready(Ok(count)) => {
+                self.yielded = false;
+                self.written += count;
+                Progress::Some
+            }
+            Poll::Ready(Err(error)) => {
+                self.socket.output.clear();
+                self.end(Ended::Io(error.kind()));
+                self.ended_at = now().checked_sub(FLUSH_LIMIT);
+                Progress::Some
+            }
+        }
+    }
+
+    fn end(&mut self, why: Ended) {
+        self.endpoint.end(why);
+        self.refresh();
+    }
+
+    /// Whether the connection has ended and what was left to say is said, or cannot be.
+    fn is_over(&mut self) -> bool {
+        self.ended_at.is_some_and(|ended| {
+            !self.socket.has_output() || now() >= ended + FLUSH_LIMIT
+        })
+    }
+
+    /// True: a deadline has passed and was acted on.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
+        let stall = self.socket.stalls_at(self.endpoint.write_stall());
+        let quiet = self.quiet_at;
+        let flush = self.ended_at.map(|ended| ended + FLUSH_LIMIT);
+        let next = [self.status.deadline, stall, quiet, flush]
+            .into_iter()
+            .flatten()
+            .min();
+        let next = match next {
+            Some(next) => next,
+            None if self.timer_at.is_some() => return self.fire(cx),
+            None => return false,
+        };
+        if self.timer_at.is_none_or(|at| next < at) {
+            self.timer_at = Some(next);
+            let at = tokio::time::Instant::from_std(next);
+            match &mut self.timer {
+                Some(timer) => timer.as_mut().reset(at),
+                None => self.timer = Some(Box::pin(tokio::time::sleep_until(at))),
+            }
+        }
+        self.fire(cx)
+    }
+
+    fn fire(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(timer) = &mut self.timer else {
+            return false;
+        };
+        if timer.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        self.timer_at = None;
+        let now = now();
+        if self
+            .socket
+            .stalls_at(self.endpoint.write_stall())
+            .is_some_and(|at| at <= now)
+        {
+            self.end(Ended::Silent("what was written to it"));
+            self.socket.output.clear();
+        }
+        if self.quiet_at.is_some_and(|at| at <= now) {
+            self.quiet_at = None;
+            self.socket.shrink();
+            self.endpoint.shrink();
+        }
+        self.endpoint.timeout(now);
+        self.refresh();
+        true
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    None,
+    Some,
+    Yield,
+}
+
+/// The time, as tokio's timers see it.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

@@ -1,0 +1,374 @@
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+
+use super::driver::{Endpoint, Status, Transmit};
+use crate::error::{Error, ErrorKind, Outcome};
+use crate::session::{CallId, ClientEvent, ClientSession, Ended, ErrorReply};
+use crate::session::ChannelTable;
+
+/// Wakers gathered under a lock, to be woken after it is released.
+#[derive(Debug, Default)]
+pub(crate) struct Wakeups(Vec<Waker>);
+
+impl Wakeups {
+    pub(crate) fn add(&mut self, waker: Option<Waker>) {
+        self.0.extend(waker);
+    }
+
+    pub(crate) fn wake_all(&mut self) {
+        for waker in self.0.drain(..) {
+            waker.wake();
+        }
+    }
+}
+
+/// What a call of a client waits for.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    pub(super) waker: Option<Waker>,
+    /// Wakes the sending half.
+    pub(super) sender: Option<Waker>,
+    pub(super) received: VecDeque<Bytes>,
+    pub(super) complete: bool,
+    pub(super) failure: Option<Failure>,
+}
+
+/// How a call failed, before there is a text for it.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Refused(ErrorReply),
+    TooLarge(usize),
+    Expired { may_have_run: bool },
+    Ended { may_have_run: bool },
+}
+
+/// Told about what concerns all calls of a connection.
+pub(crate) trait Observer: Send + Sync + 'static {
+    /// Calls may begin that could not before, or the connection takes no more.
+    fn changed(&self);
+}
+
+pub(super) struct ClientState {
+    pub(super) session: ClientSession,
+    pub(super) slots: ChannelTable<Slot>,
+    driver: Option<Waker>,
+    /// The driver runs or is about to: nobody needs to wake it.
+    scheduled: bool,
+    pub(super) closed: bool,
+}
+
+impl ClientState {
+    /// Wakes the driver if it sleeps: to be woken after the lock is released.
+    pub(super) fn schedule(&mut self) -> Option<Waker> {
+        if self.scheduled {
+            return None;
+        }
+        self.scheduled = true;
+        self.driver.take()
+    }
+}
+
+/// A client's connection behind its lock.
+pub(super) struct ClientShared {
+    state: Mutex<ClientState>,
+    pub(super) endpoint: Arc<str>,
+    pub(super) observer: Arc<dyn Observer>,
+    /// Calls in flight, or `FULL`.
+    pub(super) load: AtomicUsize,
+}
+
+/// No call may begin: every channel is in use, or the connection takes no more.
+pub(super) const FULL: usize = usize::MAX;
+
+impl ClientShared {
+    pub(super) fn new(
+        session: ClientSession,
+        endpoint: Arc<str>,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        Self {
+            state: Mutex::new(ClientState {
+                session,
+                slots: ChannelTable::new(),
+                driver: None,
+                scheduled: true,
+                closed: false,
+            }),
+            endpoint,
+            observer,
+            load: AtomicUsize::new(FULL),
+        }
+    }
+
+    /// No code that can panic runs under the lock but the session's, so that a poisoned one is as good as any.
+    pub(super) fn lock(&self) -> MutexGuard<'_, ClientState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the load known after a change.
+    pub(super) fn publish(&self, state: &ClientState) {
+        let load = match state.session.available() {
+            0 => FULL,
+            _ => state.session.in_flight(),
+        };
+        self.load.store(load, Ordering::Relaxed);
+    }
+
+    pub(super) fn error(&self, failure: Failure, ended: Option<&Ended>) -> Error {
+        let endpoint = &self.endpoint;
+        let outcome = |may_have_run: bool| {
+            if may_have_run { Outcome::Unknown } else { Outcome::NotSent }
+        };
+        match failure {
+            Failure::Refused(reply) => Error::new(
+                ErrorKind::Refused { code: reply.code },
+                refused_outcome(reply.code),
+                format!(
+                    "{endpoint} refused the call with code {}: {}",
+                    reply.code,
+                    reply.message.escape_debug()
+                ),
+            ),
+            Failure::TooLarge(limit) => Error::new(
+                ErrorKind::TooLarge,
+                Outcome::Unknown,
+                format!("the response of {endpoint} is larger than this client's limit of {limit} bytes (max_message)"),
+            ),
+            Failure::Expired { may_have_run } => Error::new(
+                ErrorKind::Deadline,
+                outcome(may_have_run),
+                format!("the deadline passed while waiting for the response of {endpoint} (timeout)"),
+            ),
+            Failure::Ended { may_have_run } => {
+                let text = format!("the connection to {endpoint} ended during the call");
+                let error = Error::new(ErrorKind::Closed, outcome(may_have_run), text);
+                match ended {
+                    Some(ended) => error.with_source(ended.clone()),
+                    None => error,
+                }
+            }
+        }
+    }
+}
+
+/// Codes that say that no handler saw the request.
+fn refused_outcome(code: i64) -> Outcome {
+    match code {
+        ErrorReply::NO_HANDLER
+        | ErrorReply::OVERLOADED
+        | ErrorReply::DRAINING
+        | ErrorReply::TOO_LARGE
+        | ErrorReply::UNAUTHENTICATED
+        | ErrorReply::PERMISSION_DENIED => Outcome::NotProcessed,
+        _ => Outcome::Unknown,
+    }
+}
+
+/// The driver's view of a client's connection.
+pub(super) struct ClientEndpoint {
+    shared: Arc<ClientShared>,
+    wakeups: Wakeups,
+    status: Status,
+    /// Callers were woken, and are likely to begin their next calls.
+    expects_more: bool,
+    write_stall: Duration,
+}
+
+impl ClientEndpoint {
+    pub(super) fn new(shared: Arc<ClientShared>, write_stall: Duration) -> Self {
+        Self {
+            shared,
+            wakeups: Wakeups::default(),
+            status: Status {
+                wants_read: true,
+                missing: 0,
+                deadline: None,
+                ended: false,
+            },
+            expects_more: false,
+            write_stall,
+        }
+    }
+
+    /// Acts on the session's events; whoever waits is woken after the lock is released.
+    fn with(&mut self, act: impl FnOnce(&mut ClientState)) {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        act(&mut state);
+        let changed = self.take_events(&mut state);
+        self.refresh(&state, 0);
+        drop(state);
+        self.finish(changed);
+    }
+
+    fn finish(&mut self, changed: bool) {
+        self.expects_more |= self.wakeups.0.len() > 1;
+        self.wakeups.wake_all();
+        if changed {
+            self.shared.observer.changed();
+        }
+    }
+
+    fn refresh(&mut self, state: &ClientState, buffered: usize) {
+        self.status = Status {
+            wants_read: true,
+            missing: state.session.missing(buffered),
+            deadline: state.session.poll_timeout(),
+            ended: state.session.ended().is_some(),
+        };
+    }
+
+    fn take_events(&mut self, state: &mut ClientState) -> bool {
+        self.shared.publish(state);
+        let mut changed = false;
+        while let Some(event) = state.session.poll_event() {
+            match event {
+                ClientEvent::Response { call, data, last } => {
+                    let slot = state.slots.entry(call.channel);
+                    slot.received.push_back(data);
+                    slot.complete = last;
+                    self.wakeups.add(slot.waker.take());
+                }
+                ClientEvent::Refused { call, reply } => {
+                    self.fail(state, call, Failure::Refused(reply));
+                }
+                ClientEvent::TooLarge { call, limit } => {
+                    self.fail(state, call, Failure::TooLarge(limit));
+                }
+                ClientEvent::Expired { call } => {
+                    let may_have_run = state.session.may_have_run(call);
+                    self.fail(state, call, Failure::Expired { may_have_run });
+                }
+                ClientEvent::Writable { call } => {
+                    let slot = state.slots.get_mut(call.channel);
+                    self.wakeups.add(slot.and_then(|slot| slot.sender.take()));
+                }
+                ClientEvent::Ready
+                | ClientEvent::Capacity
+                | ClientEvent::Draining
+                | ClientEvent::Stuck => changed = true,
+            }
+        }
+        changed
+    }
+
+    fn fail(&mut self, state: &mut ClientState, call: CallId, failure: Failure) {
+        let slot = state.slots.entry(call.channel);
+        slot.failure.get_or_insert(failure);
+        slot.complete = true;
+        self.wakeups.add(slot.waker.take());
+        self.wakeups.add(slot.sender.take());
+    }
+}
+
+impl Endpoint for ClientEndpoint {
+    const LINGERS: bool = false;
+
+    fn input(&mut self, input: &mut BytesMut, received: usize, now: Instant) {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        state.session.handle(input, received, now);
+        let changed = self.take_events(&mut state);
+        self.refresh(&state, input.len());
+        drop(state);
+        self.finish(changed);
+    }
+
+    fn transmit(
+        &mut self,
+        output: &mut Vec<u8>,
+        written: usize,
+        patient: bool,
+        waker: &Waker,
+    ) -> Transmit {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        state.session.written(written);
+        if state.session.has_events() {
+            let changed = self.take_events(&mut state);
+            if changed || !self.wakeups.0.is_empty() {
+                let missing = self.status.missing;
+                self.refresh(&state, 0);
+                self.status.missing = missing;
+                drop(state);
+                self.finish(changed);
+                state = shared.lock();
+            }
+        }
+        let has_output = state.session.has_output();
+        // Several calls at once: let the others that are ready queue their frames before the one write.
+        if patient && (self.expects_more || has_output && state.session.in_flight() > 1) {
+            self.expects_more = false;
+            return Transmit::Soon;
+        }
+        self.expects_more = false;
+        let missing = self.status.missing;
+        if !has_output {
+            if !state.driver.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
+                state.driver = Some(waker.clone());
+            }
+            state.scheduled = false;
+            self.refresh(&state, 0);
+            self.status.missing = missing;
+            return Transmit::Nothing;
+        }
+        state.session.poll_transmit(output);
+        let changed = self.take_events(&mut state);
+        self.refresh(&state, 0);
+        self.status.missing = missing;
+        drop(state);
+        self.finish(changed);
+        Transmit::Now
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        let missing = self.status.missing;
+        self.with(|state| state.session.handle_timeout(now));
+        self.status.missing = missing;
+    }
+
+    fn status(&self) -> Status {
+        self.status
+    }
+
+    fn eof(&mut self) {
+        self.with(|state| state.session.handle_eof());
+    }
+
+    fn end(&mut self, why: Ended) {
+        self.with(|state| state.session.end(why));
+    }
+
+    fn closed(&mut self, written: usize) {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        state.session.written(written);
+        state.session.end(Ended::Locally);
+        self.take_events(&mut state);
+        state.closed = true;
+        for (channel, may_have_run) in state.session.unanswered() {
+            let slot = state.slots.entry(channel);
+            if !slot.complete {
+                slot.complete = true;
+                slot.failure.get_or_insert(Failure::Ended { may_have_run });
+            }
+            self.wakeups.add(slot.waker.take());
+            self.wakeups.add(slot.sender.take());
+        }
+        drop(state);
+        self.finish(true);
+    }
+
+    fn shrink(&mut self) {
+        self.with(|state| state.session.shrink());
+    }
+
+    fn write_stall(&self) -> Duration {
+        self.write_stall
+    }
+}

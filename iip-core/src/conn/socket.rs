@@ -1,0 +1,136 @@
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use tokio::io::AsyncReadExt;
+
+use crate::transport::Io;
+
+/// Size of the first read buffer. Small, because most connections of a large server are idle; it doubles whenever a
+/// read fills it.
+const MIN_READ: usize = 2 * 1024;
+
+/// Largest read buffer between large frames. Beyond this a read costs more in cache misses than it saves in calls.
+const MAX_READ: usize = 64 * 1024;
+
+/// How much of a large frame is made room for at a time: memory follows what arrives, not what was announced.
+const MAX_STEP: usize = 64 * 1024;
+
+/// Output buffers larger than this are given back when they are empty.
+const MAX_KEPT: usize = 256 * 1024;
+
+/// A byte pipe with its buffers.
+#[derive(Debug)]
+pub(super) struct Socket<T> {
+    io: T,
+    pub(super) input: BytesMut,
+    read_size: usize,
+    pub(super) output: Vec<u8>,
+    written: usize,
+    /// Since when the peer has not accepted a byte.
+    blocked_since: Option<Instant>,
+}
+
+impl<T: Io> Socket<T> {
+    pub(super) fn new(io: T) -> Self {
+        Self {
+            io,
+            input: BytesMut::new(),
+            read_size: MIN_READ,
+            output: Vec::new(),
+            written: 0,
+            blocked_since: None,
+        }
+    }
+
+    /// Reads once, making room for `missing` bytes of a frame that is known to be arriving. 0: the peer has finished.
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        missing: usize,
+    ) -> Poll<io::Result<usize>> {
+        let spare = self.input.capacity() - self.input.len();
+        let wanted = missing.min(MAX_STEP.max(self.input.len()));
+        if spare < wanted.max(self.read_size / 4) {
+            self.input.reserve(wanted.max(self.read_size));
+        }
+        let spare = self.input.capacity() - self.input.len();
+        let count = ready!(pin!(self.io.read_buf(&mut self.input)).poll(cx))?;
+        if count == spare && self.read_size < MAX_READ {
+            self.read_size *= 2;
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    /// Whether bytes wait to be written.
+    pub(super) fn has_output(&self) -> bool {
+        self.written < self.output.len()
+    }
+
+    /// Writes once. The count is what the socket accepted.
+    pub(super) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: impl FnOnce() -> Instant,
+    ) -> Poll<io::Result<usize>> {
+        let rest = self.output.get(self.written..).unwrap_or_default();
+        let Poll::Ready(result) = Pin::new(&mut self.io).poll_write(cx, rest) else {
+            if self.blocked_since.is_none() {
+                self.blocked_since = Some(now());
+            }
+            return Poll::Pending;
+        };
+        self.blocked_since = None;
+        match result? {
+            0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            count => {
+                self.written += count;
+                if !self.has_output() {
+                    self.written = 0;
+                    self.output.clear();
+                    if self.output.capacity() > MAX_KEPT {
+                        self.output = Vec::new();
+                    }
+                }
+                Poll::Ready(Ok(count))
+            }
+        }
+    }
+
+    /// When the peer has accepted no byte for `limit`.
+    pub(super) fn stalls_at(&self, limit: Duration) -> Option<Instant> {
+        self.blocked_since.map(|since| since + limit)
+    }
+
+    /// Gives back memory that a burst needed.
+    pub(super) fn shrink(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+            self.read_size = MIN_READ;
+        }
+        if self.output.is_empty() {
+            self.output = Vec::new();
+        }
+    }
+
+    /// Says that nothing more is sent, and reads what still comes, so that closing does not destroy what the peer has
+    /// not read yet: a socket closed with unread input resets the connection.
+    pub(super) async fn linger(mut self, limit: Duration) {
+        let _ = tokio::time::timeout(limit, async {
+            use tokio::io::AsyncWriteExt;
+            self.io.shutdown().await?;
+            let mut waste = [0u8; 1024];
+            while self.io.read(&mut waste).await? > 0 {}
+            io::Result::Ok(())
+        })
+        .await;
+    }
+
+    /// Closes at once.
+    pub(super) async fn shutdown(mut self) {
+        use tokio::io::AsyncWriteExt;
+        let _ = self.io.shutdown().await;
+    }
+}

@@ -1,0 +1,213 @@
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use super::admission::{Admission, ConnectionLimits};
+use super::connections::Connections;
+use super::handler::{Frames, Handler, RawRoute, StreamHandler, Whole};
+use super::listener::Listener;
+use super::route::{Route, Router};
+use super::serve::Server;
+use super::shared::ServerCore;
+use crate::session::Limits;
+use crate::transport::{Address, TcpOptions};
+use crate::wire::Path;
+
+/// Collects what a [`Server`] is to do. Every setting has a default that suits a service inside a data centre.
+pub struct ServerBuilder {
+    router: Router,
+    limits: Limits,
+    connections: ConnectionLimits,
+    tcp: TcpOptions,
+    default_timeout: Option<Duration>,
+    run_limit: Duration,
+    write_stall: Duration,
+    max_in_flight: usize,
+    listeners: Vec<Listener>,
+    /// The first mistake, reported when the server is made.
+    mistake: Option<String>,
+}
+
+impl Default for ServerBuilder {
+    fn default() -> Self {
+        Self {
+            router: Router::default(),
+            limits: Limits::default(),
+            connections: ConnectionLimits::default(),
+            tcp: TcpOptions::default(),
+            default_timeout: Some(Duration::from_secs(10)),
+            run_limit: super::handler::RAW_RUN_LIMIT,
+            write_stall: Duration::from_secs(10),
+            max_in_flight: 10_000,
+            listeners: Vec::new(),
+            mistake: None,
+        }
+    }
+}
+
+impl ServerBuilder {
+    /// Answers the requests of `path` with whole data.
+    #[must_use]
+    pub fn handler(self, path: &str, handler: impl Handler) -> Self {
+        self.add(path, Arc::new(RawRoute::whole(Whole(handler))))
+    }
+
+    /// Answers the requests of `path` frame by frame.
+    #[must_use]
+    pub fn stream_handler(self, path: &str, handler: impl StreamHandler) -> Self {
+        self.add(path, Arc::new(RawRoute::frames(Frames(handler))))
+    }
+
+    /// Answers the requests of every path that nothing else answers. Without it they get
+    /// `{"code":102,"message":"handle error"}`.
+    #[must_use]
+    pub fn fallback(mut self, handler: impl Handler) -> Self {
+        self.router
+            .set_fallback(Arc::new(RawRoute::whole(Whole(handler))));
+        self
+    }
+
+    /// Adds a route of any kind.
+    #[must_use]
+    pub fn route(self, path: &Path, route: Arc<dyn Route>) -> Self {
+        self.add(path.as_str(), route)
+    }
+
+    fn add(mut self, path: &str, route: Arc<dyn Route>) -> Self {
+        let mistake = match Path::new(path) {
+            Err(error) => Some(format!("the path {path:?} cannot have a handler: {error}")),
+            Ok(path) if path.query().is_some() => Some(format!(
+                "the path {:?} cannot have a handler: leave the query out, handlers read it from the request",
+                path.as_str()
+            )),
+            Ok(path) if is_protocol_path(path.path()) => {
+                Some(format!("the path {:?} belongs to the protocol", path.as_str()))
+            }
+            Ok(path) if !self.router.add(&path, route) => {
+                Some(format!("the path {:?} has a handler already", path.as_str()))
+            }
+            Ok(_) => None,
+        };
+        self.mistake = self.mistake.or(mistake);
+        self
+    }
+
+    /// What one connection may cost.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How many connections there may be, and from where.
+    #[must_use]
+    pub fn connections(mut self, limits: ConnectionLimits) -> Self {
+        self.connections = limits;
+        self
+    }
+
+    /// Socket options of TCP connections.
+    #[must_use]
+    pub fn tcp(mut self, options: TcpOptions) -> Self {
+        self.tcp = options;
+        self
+    }
+
+    /// The deadline of native calls that bring none, announced to clients; default 10 s, `None` for no limit. A call
+    /// without any deadline is still bounded by [`run_limit`](Self::run_limit).
+    #[must_use]
+    pub fn default_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.default_timeout = timeout;
+        self
+    }
+
+    /// How long a native call without a deadline may run; default 60 s. Calls of plain clients, which cannot say that
+    /// they gave up, are not limited.
+    #[must_use]
+    pub fn run_limit(mut self, limit: Duration) -> Self {
+        self.run_limit = limit;
+        self
+    }
+
+    /// How long a peer may accept no byte of what is written to it; default 10 s. Then the connection is closed.
+    #[must_use]
+    pub fn write_stall(mut self, limit: Duration) -> Self {
+        self.write_stall = limit;
+        self
+    }
+
+    /// Calls in progress over all connections, those that are answered at once not counted; default 10,000. Beyond it
+    /// native calls are refused with code 109 before anything is decoded.
+    #[must_use]
+    pub fn max_in_flight(mut self, calls: usize) -> Self {
+        self.max_in_flight = calls;
+        self
+    }
+
+    /// Also serves a listener of the user's own. May be given several times.
+    #[must_use]
+    pub fn listener(mut self, listener: impl Into<Listener>) -> Self {
+        self.listeners.push(listener.into());
+        self
+    }
+
+    /// Also listens on `address` (`127.0.0.1:9090`, `unix:///run/x.sock`, …) and makes the server.
+    ///
+    /// # Errors
+    ///
+    /// The address is none or cannot be listened on; a path is not one or has two handlers.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes whatever was begun.
+    pub async fn bind(mut self, address: &str) -> io::Result<Server> {
+        let address: Address = address
+            .parse()
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let listener = Listener::bind(&address, &self.tcp).await?;
+        self.listeners.push(listener);
+        self.build()
+    }
+
+    /// Makes the server with the listeners given so far.
+    ///
+    /// # Errors
+    ///
+    /// There is no listener; a path is not one or has two handlers.
+    pub fn build(self) -> io::Result<Server> {
+        let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidInput, text);
+        if let Some(mistake) = self.mistake {
+            return Err(invalid(mistake));
+        }
+        if self.listeners.is_empty() {
+            let text = "a server needs an address (bind) or a listener (listener)";
+            return Err(invalid(String::from(text)));
+        }
+        let core = ServerCore {
+            router: Arc::new(self.router),
+            default_timeout: self.default_timeout,
+            run_limit: self.run_limit,
+            write_stall: self.write_stall,
+            max_in_flight: self.max_in_flight,
+            max_abandoned: self.limits.max_abandoned,
+            max_unread: self.limits.max_message,
+            running: AtomicUsize::new(0),
+            cut: AtomicUsize::new(0),
+        };
+        let connections = Connections::new(
+            Arc::new(core),
+            Arc::new(self.limits),
+            Admission::new(self.connections),
+        );
+        Ok(Server::new(self.listeners, Arc::new(connections)))
+    }
+}
+
+/// Paths the session answers itself.
+fn is_protocol_path(path: &str) -> bool {
+    matches!(
+        path,
+        "/sys/hello" | "/sys/new_channel" | "/sys/delete_channel" | "/sys/events"
+    )
+}

@@ -1,0 +1,174 @@
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use super::admission::{Admission, Permit};
+use super::dispatch::ServerEndpoint;
+use super::route::{Failure, Peer};
+use super::shared::{ServerCore, ServerShared};
+use crate::conn::{drive, now};
+use crate::session::{Ended, Format, Limits, ServerSession};
+use crate::transport::{PeerAddr, Stream};
+
+/// The connections of a server.
+pub(super) struct Connections {
+    pub(super) core: Arc<ServerCore>,
+    limits: Arc<Limits>,
+    pub(super) admission: Admission,
+    open: Mutex<HashMap<u64, Open>>,
+    next: AtomicU64,
+    draining: AtomicBool,
+    /// Told when a connection ends.
+    ended: Notify,
+}
+
+struct Open {
+    shared: Arc<ServerShared>,
+    task: Option<AbortHandle>,
+}
+
+impl Connections {
+    pub(super) fn new(core: Arc<ServerCore>, limits: Arc<Limits>, admission: Admission) -> Self {
+        Self {
+            core,
+            limits,
+            admission,
+            open: Mutex::default(),
+            next: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            ended: Notify::new(),
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<u64, Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Serves a connection, or closes it if there are too many.
+    pub(super) fn accept(self: &Arc<Self>, stream: Stream, peer: PeerAddr) {
+        let permit = match self.admission.admit(&peer, now()) {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                tracing::debug!(%peer, ?refusal, "connection refused");
+                return;
+            }
+        };
+        let core = &self.core;
+        let router = Arc::clone(&core.router);
+        let limits = Arc::clone(&self.limits);
+        let session = ServerSession::new(limits, router, core.default_timeout, now());
+        let info = Arc::new(Peer {
+            address: peer.clone(),
+        });
+        let shared = Arc::new(ServerShared::new(session, info, Arc::clone(core)));
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let open = Open {
+            shared: Arc::clone(&shared),
+            task: None,
+        };
+        self.open().insert(id, open);
+        if self.draining.load(Ordering::Acquire) {
+            shared.tell(|state| state.session.drain());
+        }
+        let connection = Connection {
+            id,
+            connections: Arc::clone(self),
+            shared: Arc::clone(&shared),
+            peer,
+            _permit: permit,
+        };
+        let task = tokio::spawn(async move {
+            drive(stream, ServerEndpoint::new(shared)).await;
+            drop(connection);
+        });
+        if let Some(open) = self.open().get_mut(&id) {
+            open.task = Some(task.abort_handle());
+        }
+    }
+
+    /// How many are open.
+    pub(super) fn count(&self) -> usize {
+        self.open().len()
+    }
+
+    /// Tells every client to place its calls elsewhere.
+    pub(super) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+        for shared in self.all() {
+            shared.tell(|state| state.session.drain());
+        }
+    }
+
+    /// Answers every call that is still running, and ends every connection.
+    pub(super) fn cut(&self) {
+        for shared in self.all() {
+            shared.tell(|state| {
+                let running: Vec<_> = state.running.drain().collect();
+                for (call, running) in running {
+                    running.abort.abort();
+                    if running.abandoned {
+                        state.abandoned -= 1;
+                        continue;
+                    }
+                    self.core.cut.fetch_add(1, Ordering::Relaxed);
+                    if let Some(entry) = self.core.router.entries.get(running.route) {
+                        let enveloped = state.session.profile() == crate::session::Profile::Native
+                            && entry.route.format() == Format::Enveloped;
+                        let payload = entry.route.failure(&Failure::Aborted, enveloped);
+                        state.session.respond(call, payload);
+                    }
+                }
+                state.session.finish();
+                state.session.end(Ended::Locally);
+            });
+        }
+    }
+
+    /// Ends every connection without another word.
+    pub(super) fn abort(&self) {
+        let tasks: Vec<_> = self.open().values().filter_map(|open| open.task.clone()).collect();
+        for task in tasks {
+            task.abort();
+        }
+    }
+
+    /// Waits until none is open.
+    pub(super) async fn all_ended(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.count() == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    fn all(&self) -> Vec<Arc<ServerShared>> {
+        let open = self.open();
+        open.values().map(|open| Arc::clone(&open.shared)).collect()
+    }
+}
+
+/// One connection's place in the books, given up when its task ends in whatever way.
+struct Connection {
+    id: u64,
+    connections: Arc<Connections>,
+    shared: Arc<ServerShared>,
+    peer: PeerAddr,
+    _permit: Permit,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let ended = self.shared.lock().session.ended().cloned();
+        if let Some(Ended::Violation(violation)) = ended {
+            self.connections.admission.strike(&self.peer, now());
+            tracing::debug!(peer = %self.peer, %violation, "connection closed");
+        }
+        self.connections.open().remove(&self.id);
+        self.connections.ended.notify_waiters();
+    }
+}

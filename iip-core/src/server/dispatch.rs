@@ -1,0 +1,472 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use tokio::task::AbortHandle;
+
+use super::frames::{Inbound, Inbox};
+use super::route::{Failure, Incoming, Reply, Route, Runner};
+use super::shared::{Running, ServerShared, ServerState};
+use crate::conn::{Endpoint, Status, Transmit, Wakeups, now};
+use crate::session::{CallId, Ended, ErrorReply, Payload, Profile, ServerEvent};
+use crate::wire::Path;
+
+/// How long handlers that are not known yet may keep the connection from its other calls in one batch. What is left of
+/// the batch goes into tasks.
+const UNKNOWN_BUDGET: Duration = Duration::from_micros(100);
+
+/// The driver's view of a server's connection: takes requests off the session, runs handlers in place or in tasks, and
+/// gives their answers back.
+pub(super) struct ServerEndpoint {
+    shared: Arc<ServerShared>,
+    /// By route: where its calls run in place.
+    runners: Vec<Option<Pin<Box<dyn Runner>>>>,
+    events: Vec<ServerEvent>,
+    replies: Vec<(CallId, Answer)>,
+    spawned: Vec<Spawned>,
+    wakeups: Wakeups,
+    status: Status,
+}
+
+enum Answer {
+    Reply(Payload),
+    Refusal(ErrorReply),
+}
+
+/// A call that went into a task, until the session knows.
+struct Spawned {
+    call: CallId,
+    route: usize,
+    abort: AbortHandle,
+    deadline: Option<Instant>,
+}
+
+impl ServerEndpoint {
+    pub(super) fn new(shared: Arc<ServerShared>) -> Self {
+        let deadline = shared.lock().session.poll_timeout();
+        Self {
+            shared,
+            runners: Vec::new(),
+            events: Vec::new(),
+            replies: Vec::new(),
+            spawned: Vec::new(),
+            wakeups: Wakeups::default(),
+            status: Status {
+                wants_read: true,
+                missing: 0,
+                deadline,
+                ended: false,
+            },
+        }
+    }
+
+    fn refresh(&mut self, state: &ServerState, missing: usize, now: Option<Instant>) {
+        let session = &state.session;
+        let drained = now.is_some_and(|now| session.is_drained(now));
+        self.status = Status {
+            wants_read: session.wants_read() && state.unread <= self.shared.core.max_unread,
+            missing,
+            deadline: session.poll_timeout(),
+            ended: session.ended().is_some() || drained,
+        };
+    }
+
+    /// Runs `act` on the session and acts on every event that comes of it.
+    fn with(&mut self, now: Instant, act: impl FnOnce(&mut ServerState) -> usize) {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        let missing = act(&mut state);
+        self.take_events(&mut state);
+        let native = state.session.profile() == Profile::Native;
+        let overloaded = state.abandoned >= shared.core.max_abandoned;
+        if self.events.is_empty() {
+            self.refresh(&state, missing, Some(now));
+            drop(state);
+            self.wakeups.wake_all();
+            return;
+        }
+        drop(state);
+        self.wakeups.wake_all();
+        let mut clock = now;
+        let mut events = std::mem::take(&mut self.events);
+        for event in events.drain(..) {
+            self.act(event, native, overloaded, now, &mut clock);
+        }
+        self.events = events;
+        let mut state = shared.lock();
+        self.give_back(&mut state);
+        self.refresh(&state, missing, Some(now));
+    }
+
+    /// Sorts out what only concerns calls in progress; requests are left in `self.events`.
+    fn take_events(&mut self, state: &mut ServerState) {
+        while let Some(event) = state.session.poll_event() {
+            match event {
+                ServerEvent::Data { call, data, last } => {
+                    if let Some(inbox) = state.inboxes.get_mut(&call) {
+                        state.unread += data.len();
+                        if !data.is_empty() {
+                            inbox.frames.push_back(data);
+                        }
+                        inbox.complete = last;
+                        self.wakeups.add(inbox.receiver.take());
+                    }
+                }
+                ServerEvent::Writable { call } => {
+                    if let Some(inbox) = state.inboxes.get_mut(&call) {
+                        self.wakeups.add(inbox.sender.take());
+                    }
+                }
+                ServerEvent::Request { call, complete, .. } => {
+                    if !complete {
+                        state.inboxes.insert(call, Inbox::default());
+                    }
+                    self.events.push(event);
+                }
+                ServerEvent::Expired { .. } => self.events.push(event),
+            }
+        }
+    }
+
+    fn act(
+        &mut self,
+        event: ServerEvent,
+        native: bool,
+        overloaded: bool,
+        arrived: Instant,
+        clock: &mut Instant,
+    ) {
+        match event {
+            ServerEvent::Request {
+                call,
+                route,
+                path,
+                data,
+                enveloped,
+                complete,
+            } => {
+                let full = self.shared.core.running.load(Ordering::Relaxed)
+                    >= self.shared.core.max_in_flight;
+                if (full || overloaded) && native {
+                    let text = "the server has too many calls in progress (max_in_flight)";
+                    let reply = ErrorReply::new(ErrorReply::OVERLOADED, text);
+                    self.replies.push((call, Answer::Refusal(reply)));
+                    return;
+                }
+                let request = self.incoming(call, path, data, enveloped, native, complete, arrived);
+                self.dispatch(call, route, request, native, arrived, clock);
+            }
+            ServerEvent::Expired { call } => self.expire(call, native),
+            ServerEvent::Data { .. } | ServerEvent::Writable { .. } => {}
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn incoming(
+        &self,
+        call: CallId,
+        path: Option<Path>,
+        data: Bytes,
+        enveloped: bool,
+        native: bool,
+        complete: bool,
+        arrived: Instant,
+    ) -> Incoming {
+        let streams = path.is_some() && !enveloped;
+        Incoming {
+            path,
+            data,
+            enveloped,
+            native,
+            arrived,
+            default_timeout: self.shared.core.default_timeout,
+            peer: Arc::clone(&self.shared.peer),
+            inbound: (streams || !complete).then(|| Inbound {
+                shared: Arc::clone(&self.shared),
+                call,
+            }),
+        }
+    }
+
+    /// Runs a call: polled in place first, unless its method is known to be slow.
+    fn dispatch(
+        &mut self,
+        call: CallId,
+        index: usize,
+        request: Incoming,
+        native: bool,
+        arrived: Instant,
+        clock: &mut Instant,
+    ) {
+        let shared = Arc::clone(&self.shared);
+        let Some(entry) = shared.core.router.entries.get(index) else {
+            return;
+        };
+        if self.runners.len() <= index {
+            self.runners.resize_with(index + 1, || None);
+        }
+        let kept = self.runners.get_mut(index).and_then(Option::take);
+        let mut runner = kept.unwrap_or_else(|| entry.route.runner());
+        let enveloped = request.enveloped;
+        let begun = catch_unwind(AssertUnwindSafe(|| runner.as_mut().begin(request)));
+        if begun.is_err() {
+            let payload = entry.route.failure(&Failure::Panicked, enveloped);
+            self.replies.push((call, Answer::Reply(payload)));
+            return;
+        }
+        let in_place = entry.placement.in_place()
+            && (entry.placement.is_known() || clock.duration_since(arrived) < UNKNOWN_BUDGET);
+        if in_place {
+            let mut context = Context::from_waker(Waker::noop());
+            let polled = catch_unwind(AssertUnwindSafe(|| runner.as_mut().poll(&mut context)));
+            let now = Instant::now();
+            let took = now.duration_since(*clock);
+            entry.placement.record(took.as_nanos() as u64);
+            *clock = now;
+            match polled {
+                Ok(Poll::Pending) => {}
+                Ok(Poll::Ready(reply)) => {
+                    if let Some(slot) = self.runners.get_mut(index) {
+                        *slot = Some(runner);
+                    }
+                    if let Some(payload) = reply.0 {
+                        self.replies.push((call, Answer::Reply(payload)));
+                    }
+                    return;
+                }
+                Err(_) => {
+                    let payload = entry.route.failure(&Failure::Panicked, enveloped);
+                    self.replies.push((call, Answer::Reply(payload)));
+                    return;
+                }
+            }
+        }
+        let deadline = runner
+            .deadline()
+            .or_else(|| shared.run_limit(native, arrived));
+        shared.core.running.fetch_add(1, Ordering::Relaxed);
+        let task = Task {
+            shared: Arc::clone(&shared),
+            call,
+            route: Arc::clone(&entry.route),
+            index,
+            runner,
+            enveloped,
+            measure: !in_place,
+            done: false,
+        };
+        let abort = tokio::spawn(task.run()).abort_handle();
+        self.spawned.push(Spawned {
+            call,
+            route: index,
+            abort,
+            deadline,
+        });
+    }
+
+    /// Gives the answers of a batch to the session, under one lock.
+    fn give_back(&mut self, state: &mut ServerState) {
+        for (call, answer) in self.replies.drain(..) {
+            match answer {
+                Answer::Reply(payload) => state.session.respond(call, payload),
+                Answer::Refusal(reply) => state.session.refuse(call, &reply),
+            };
+            if !state.inboxes.is_empty() {
+                if let Some(inbox) = state.inboxes.remove(&call) {
+                    state.unread -= inbox.frames.iter().map(Bytes::len).sum::<usize>();
+                }
+            }
+        }
+        for spawned in self.spawned.drain(..) {
+            // It may have ended already, on another core.
+            if spawned.abort.is_finished() || !state.session.is_owed(spawned.call) {
+                continue;
+            }
+            if let Some(deadline) = spawned.deadline {
+                state.session.set_deadline(spawned.call, deadline);
+            }
+            let running = Running {
+                abort: spawned.abort,
+                route: spawned.route,
+                abandoned: false,
+            };
+            state.running.insert(spawned.call, running);
+        }
+    }
+
+    /// Answers a call whose deadline has passed; its handler is stopped at its next await.
+    fn expire(&mut self, call: CallId, native: bool) {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        let Some(running) = state.running.get_mut(&call) else {
+            return;
+        };
+        running.abandoned = true;
+        running.abort.abort();
+        let route = running.route;
+        state.abandoned += 1;
+        let Some(entry) = shared.core.router.entries.get(route) else {
+            return;
+        };
+        let enveloped = native && entry.route.format() == crate::session::Format::Enveloped;
+        let payload = entry.route.failure(&Failure::Expired, enveloped);
+        state.session.respond(call, payload);
+    }
+}
+
+impl Endpoint for ServerEndpoint {
+    const LINGERS: bool = true;
+
+    fn input(&mut self, input: &mut BytesMut, received: usize, now: Instant) {
+        self.with(now, |state| {
+            state.session.handle(input, received, now);
+            state.session.missing(input.len())
+        });
+    }
+
+    fn transmit(
+        &mut self,
+        output: &mut Vec<u8>,
+        _written: usize,
+        patient: bool,
+        waker: &Waker,
+    ) -> Transmit {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        let missing = self.status.missing;
+        if !state.session.has_output() {
+            let kept = state.driver.as_ref();
+            if !kept.is_some_and(|kept| kept.will_wake(waker)) {
+                state.driver = Some(waker.clone());
+            }
+            state.scheduled = false;
+            let now = state.session.is_draining().then(now);
+            if now.is_some_and(|now| state.session.is_drained(now)) {
+                state.session.finish();
+                if state.session.has_output() {
+                    state.session.poll_transmit(output);
+                    self.refresh(&state, missing, now);
+                    return Transmit::Now;
+                }
+            }
+            self.refresh(&state, missing, now);
+            return Transmit::Nothing;
+        }
+        // Several handlers run in tasks: let those that are ready give their answers before the one write.
+        if patient && state.running.len() > 1 {
+            return Transmit::Soon;
+        }
+        state.session.poll_transmit(output);
+        self.take_events(&mut state);
+        self.refresh(&state, missing, None);
+        drop(state);
+        self.wakeups.wake_all();
+        Transmit::Now
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        let missing = self.status.missing;
+        self.with(now, |state| {
+            state.session.handle_timeout(now);
+            missing
+        });
+    }
+
+    fn status(&self) -> Status {
+        self.status
+    }
+
+    fn eof(&mut self) {
+        self.with(now(), |state| {
+            state.session.handle_eof();
+            0
+        });
+    }
+
+    fn end(&mut self, why: Ended) {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        state.session.end(why);
+        self.status.ended = true;
+    }
+
+    fn closed(&mut self, _written: usize) {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        state.session.end(Ended::Locally);
+        state.closed = true;
+        for running in state.running.values() {
+            running.abort.abort();
+        }
+        let inboxes = std::mem::take(&mut state.inboxes);
+        state.unread = 0;
+        drop(state);
+        for (_, mut inbox) in inboxes {
+            self.wakeups.add(inbox.receiver.take());
+            self.wakeups.add(inbox.sender.take());
+        }
+        self.wakeups.wake_all();
+    }
+
+    fn shrink(&mut self) {
+        self.shared.lock().session.shrink();
+        self.events = Vec::new();
+        self.replies = Vec::new();
+        self.spawned = Vec::new();
+    }
+
+    fn write_stall(&self) -> Duration {
+        self.shared.core.write_stall
+    }
+}
+
+/// A call whose handler was not ready at once.
+struct Task {
+    shared: Arc<ServerShared>,
+    call: CallId,
+    route: Arc<dyn Route>,
+    index: usize,
+    runner: Pin<Box<dyn Runner>>,
+    enveloped: bool,
+    /// Whether the first poll is yet to be timed.
+    measure: bool,
+    done: bool,
+}
+
+impl Task {
+    async fn run(mut self) {
+        let reply = std::future::poll_fn(|cx| self.poll_handler(cx)).await;
+        self.done = true;
+        self.shared.ended(self.call, reply);
+    }
+
+    fn poll_handler(&mut self, cx: &mut Context<'_>) -> Poll<Option<Payload>> {
+        let begun = self.measure.then(Instant::now);
+        let polled = catch_unwind(AssertUnwindSafe(|| self.runner.as_mut().poll(cx)));
+        if let Some(begun) = begun {
+            self.measure = false;
+            if let Some(entry) = self.shared.core.router.entries.get(self.index) {
+                entry.placement.record(begun.elapsed().as_nanos() as u64);
+            }
+        }
+        match polled {
+            Ok(poll) => poll.map(Reply::into_payload),
+            Err(_) => Poll::Ready(Some(
+                self.route.failure(&Failure::Panicked, self.enveloped),
+            )),
+        }
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        // Aborted: whoever aborted it has given the answer, or the connection is gone.
+        if !self.done {
+            self.shared.ended(self.call, None);
+        }
+    }
+}

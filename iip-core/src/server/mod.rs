@@ -1,0 +1,32 @@
+//! Accepts connections and answers requests, by path.
+
+mod acceptor;
+mod admission;
+mod builder;
+mod connections;
+mod dispatch;
+mod frames;
+mod handler;
+mod listener;
+mod placement;
+mod route;
+mod serve;
+mod shared;
+
+#[cfg(test)]
+mod acceptor_tests;
+#[cfg(test)]
+mod admission_tests;
+#[cfg(test)]
+mod listener_tests;
+#[cfg(test)]
+mod placement_tests;
+
+pub use acceptor::AcceptStats;
+pub use admission::{AdmissionStats, ConnectionLimits};
+pub use builder::ServerBuilder;
+pub use frames::{FrameReceiver, FrameSender};
+pub use handler::{FutureRunner, Handler, HandlerError, StreamHandler, handler_fn};
+pub use listener::Listener;
+pub use route::{Failure, Incoming, Peer, Reply, Route, Runner};
+pub use serve::{Report, Server};

@@ -1,0 +1,230 @@
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::frames::{FrameReceiver, FrameSender, Inbound};
+use super::placement::Placement;
+use crate::session::{Delivery, ErrorReply, Format, Lookup, Payload, RouteInfo};
+use crate::transport::PeerAddr;
+use crate::wire::Path;
+
+/// What a server does with the requests of one path. Raw handlers and typed methods are both routes.
+pub trait Route: Send + Sync + 'static {
+    /// What the data of a native peer's requests and responses is.
+    fn format(&self) -> Format;
+
+    /// How requests of several frames are handed over.
+    fn delivery(&self) -> Delivery;
+
+    /// A place for calls to run in. Each connection makes one for each route it uses, and uses it for call after call;
+    /// a call that is not finished at once takes it along into a task.
+    fn runner(&self) -> Pin<Box<dyn Runner>>;
+
+    /// The answer when the framework ends a call itself. `native`: to a native peer, in this route's format.
+    fn failure(&self, failure: &Failure, native: bool) -> Payload;
+}
+
+/// Runs one call at a time: a future that can be filled again.
+pub trait Runner: Future<Output = Reply> + Send {
+    /// Takes the next call. The runner is polled only between this and its result.
+    fn begin(self: Pin<&mut Self>, request: Incoming);
+
+    /// The deadline of the call begun. Asked after a first poll that was pending.
+    fn deadline(&self) -> Option<Instant>;
+}
+
+/// Who is at the other end of a server's connection.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Peer {
+    /// Its address, or the credentials of a Unix peer.
+    pub address: PeerAddr,
+}
+
+/// A request, as its route receives it.
+#[derive(Debug)]
+pub struct Incoming {
+    pub(super) path: Option<Path>,
+    pub(super) data: Bytes,
+    pub(super) enveloped: bool,
+    pub(super) native: bool,
+    pub(super) arrived: Instant,
+    pub(super) default_timeout: Option<Duration>,
+    pub(super) peer: Arc<Peer>,
+    pub(super) inbound: Option<Inbound>,
+}
+
+impl Incoming {
+    /// The data: records without the envelope if [`is_enveloped`](Self::is_enveloped), the user's bytes otherwise. For
+    /// a route that takes frames one by one, the first frame's.
+    pub fn into_data(self) -> Bytes {
+        self.data
+    }
+
+    /// The data, see [`into_data`](Self::into_data).
+    pub fn data(&self) -> &Bytes {
+        &self.data
+    }
+
+    /// Whether the data is records: the route is enveloped, and the peer native.
+    pub fn is_enveloped(&self) -> bool {
+        self.enveloped
+    }
+
+    /// Whether the peer said hello.
+    pub fn is_native(&self) -> bool {
+        self.native
+    }
+
+    /// When the request was read off the socket.
+    pub fn arrived(&self) -> Instant {
+        self.arrived
+    }
+
+    /// The deadline of a call that carries none, from its arrival; `None` for plain peers, who set none.
+    pub fn default_timeout(&self) -> Option<Duration> {
+        self.default_timeout.filter(|_| self.native)
+    }
+
+    /// The path with its query. For enveloped requests, whose path is the route's own, this is `/`.
+    pub fn path(&self) -> &Path {
+        static ROOT: Path = Path::ROOT;
+        self.path.as_ref().unwrap_or(&ROOT)
+    }
+
+    /// Who sent it.
+    pub fn peer(&self) -> &Arc<Peer> {
+        &self.peer
+    }
+
+    /// A request without a connection, for tests of routes.
+    pub fn detached(path: Path, data: Bytes, enveloped: bool, arrived: Instant) -> Self {
+        Self {
+            path: Some(path),
+            data,
+            enveloped,
+            native: enveloped,
+            arrived,
+            default_timeout: None,
+            peer: Arc::new(Peer {
+                address: PeerAddr::Memory,
+            }),
+            inbound: None,
+        }
+    }
+
+    pub(super) fn take_frames(&mut self) -> (FrameReceiver, FrameSender) {
+        let inbound = self.inbound.take();
+        let first = std::mem::take(&mut self.data);
+        (
+            FrameReceiver::new(inbound.clone(), first),
+            FrameSender::new(inbound),
+        )
+    }
+}
+
+/// What a call comes to.
+#[derive(Debug)]
+pub struct Reply(pub(super) Option<Payload>);
+
+impl Reply {
+    /// The payload, unless a response was begun frame by frame.
+    pub(super) fn unless_begun(payload: Payload, begun: &AtomicBool) -> Self {
+        Self((!begun.load(Ordering::Acquire)).then_some(payload))
+    }
+
+    /// The whole response; `None` if it was sent frame by frame.
+    pub fn into_payload(self) -> Option<Payload> {
+        self.0
+    }
+}
+
+impl From<Payload> for Reply {
+    fn from(payload: Payload) -> Self {
+        Self(Some(payload))
+    }
+}
+
+/// Why the framework ends a call itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The deadline passed.
+    Expired,
+    /// The handler panicked.
+    Panicked,
+    /// The server's grace is over, and the handler was aborted.
+    Aborted,
+}
+
+impl Failure {
+    pub(super) fn reply(&self) -> ErrorReply {
+        match self {
+            Self::Expired => {
+                ErrorReply::new(ErrorReply::DEADLINE_EXCEEDED, "the deadline passed")
+            }
+            Self::Panicked => ErrorReply::new(ErrorReply::NO_RESPONSE, "handle no response"),
+            Self::Aborted => {
+                ErrorReply::new(ErrorReply::HANDLER_FAILED, "handler fail:the server stopped")
+            }
+        }
+    }
+}
+
+/// A route and how its handler has behaved so far.
+pub(super) struct Entry {
+    pub(super) route: Arc<dyn Route>,
+    pub(super) placement: Placement,
+    info: RouteInfo,
+}
+
+/// Every route of a server.
+#[derive(Default)]
+pub(super) struct Router {
+    by_path: HashMap<String, usize>,
+    pub(super) entries: Vec<Entry>,
+    fallback: Option<usize>,
+}
+
+impl Router {
+    /// Adds a route. False: the path has one already.
+    pub(super) fn add(&mut self, path: &Path, route: Arc<dyn Route>) -> bool {
+        let path = path.path();
+        if self.by_path.contains_key(path) {
+            return false;
+        }
+        let index = self.push(route);
+        self.by_path.insert(path.to_owned(), index);
+        true
+    }
+
+    pub(super) fn set_fallback(&mut self, route: Arc<dyn Route>) {
+        self.fallback = Some(self.push(route));
+    }
+
+    fn push(&mut self, route: Arc<dyn Route>) -> usize {
+        let index = self.entries.len();
+        let info = RouteInfo {
+            index,
+            format: route.format(),
+            delivery: route.delivery(),
+        };
+        self.entries.push(Entry {
+            route,
+            placement: Placement::default(),
+            info,
+        });
+        index
+    }
+}
+
+impl Lookup for Arc<Router> {
+    fn find(&self, path: &str) -> Option<RouteInfo> {
+        let index = self.by_path.get(path).copied().or(self.fallback)?;
+        self.entries.get(index).map(|entry| entry.info)
+    }
+}

@@ -1,0 +1,143 @@
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use tokio::task::AbortHandle;
+
+use super::frames::Inbox;
+use super::route::{Peer, Router};
+use crate::session::{CallId, Payload, ServerSession};
+
+/// What all connections of a server share.
+pub(super) struct ServerCore {
+    pub(super) router: Arc<Router>,
+    pub(super) default_timeout: Option<Duration>,
+    pub(super) run_limit: Duration,
+    pub(super) write_stall: Duration,
+    pub(super) max_in_flight: usize,
+    pub(super) max_abandoned: usize,
+    pub(super) max_unread: usize,
+    /// Handlers in tasks, over all connections.
+    pub(super) running: AtomicUsize,
+    pub(super) cut: AtomicUsize,
+}
+
+/// A handler that went into a task.
+pub(super) struct Running {
+    pub(super) abort: AbortHandle,
+    pub(super) route: usize,
+    /// The framework gave the answer; the handler has not ended yet.
+    pub(super) abandoned: bool,
+}
+
+pub(super) struct ServerState {
+    pub(super) session: ServerSession<Arc<Router>>,
+    pub(super) running: HashMap<CallId, Running>,
+    pub(super) abandoned: usize,
+    pub(super) inboxes: HashMap<CallId, Inbox>,
+    /// Bytes in all inboxes.
+    pub(super) unread: usize,
+    pub(super) driver: Option<Waker>,
+    /// The driver runs or is about to: nobody needs to wake it.
+    pub(super) scheduled: bool,
+    pub(super) closed: bool,
+}
+
+impl ServerState {
+    /// Wakes the driver if it sleeps: to be woken after the lock is released.
+    pub(super) fn schedule(&mut self) -> Option<Waker> {
+        if self.scheduled {
+            return None;
+        }
+        self.scheduled = true;
+        self.driver.take()
+    }
+}
+
+/// A server's connection behind its lock.
+pub(super) struct ServerShared {
+    state: Mutex<ServerState>,
+    pub(super) peer: Arc<Peer>,
+    pub(super) core: Arc<ServerCore>,
+}
+
+impl ServerShared {
+    pub(super) fn new(
+        session: ServerSession<Arc<Router>>,
+        peer: Arc<Peer>,
+        core: Arc<ServerCore>,
+    ) -> Self {
+        Self {
+            state: Mutex::new(ServerState {
+                session,
+                running: HashMap::new(),
+                abandoned: 0,
+                inboxes: HashMap::new(),
+                unread: 0,
+                driver: None,
+                scheduled: true,
+                closed: false,
+            }),
+            peer,
+            core,
+        }
+    }
+
+    /// No code that can panic runs under the lock but the session's, so that a poisoned one is as good as any.
+    pub(super) fn lock(&self) -> MutexGuard<'_, ServerState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a part of a response; false if nobody waits for it any more.
+    pub(super) fn send(&self, call: CallId, payload: Payload, last: bool) -> bool {
+        let mut state = self.lock();
+        let sent = !state.closed && state.session.send(call, payload, last);
+        let driver = state.schedule();
+        drop(state);
+        wake(driver);
+        sent
+    }
+
+    /// A handler in a task has ended, with its answer or without.
+    pub(super) fn ended(&self, call: CallId, reply: Option<Payload>) {
+        self.core.running.fetch_sub(1, Ordering::Relaxed);
+        let mut state = self.lock();
+        if let Some(running) = state.running.remove(&call) {
+            state.abandoned -= usize::from(running.abandoned);
+        }
+        if let Some(inbox) = state.inboxes.remove(&call) {
+            state.unread -= inbox.frames.iter().map(bytes::Bytes::len).sum::<usize>();
+        }
+        let mut driver = None;
+        if let Some(reply) = reply.filter(|_| !state.closed) {
+            state.session.respond(call, reply);
+            driver = state.schedule();
+        } else if state.session.is_draining() {
+            driver = state.schedule();
+        }
+        drop(state);
+        wake(driver);
+    }
+
+    /// Runs `act` on the session, and lets the driver look at what came of it.
+    pub(super) fn tell(&self, act: impl FnOnce(&mut ServerState)) {
+        let mut state = self.lock();
+        act(&mut state);
+        let driver = state.schedule();
+        drop(state);
+        wake(driver);
+    }
+
+    /// The deadline of a call that brings none.
+    pub(super) fn run_limit(&self, native: bool, arrived: Instant) -> Option<Instant> {
+        native.then(|| arrived + self.core.run_limit)
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

@@ -1,0 +1,6 @@
+//! The integration tests of `iip-core`.
+
+mod corpus;
+mod echo;
+mod tidy;
+mod vectors;
