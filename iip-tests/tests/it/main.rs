@@ -1,0 +1,10 @@
+//! Calls from generated clients to generated servers.
+
+#![deny(warnings, clippy::all)]
+
+mod in_process;
+mod names;
+mod unused;
+mod well_known;
+
+pub(crate) use iip_tests::elsewhere;
