@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::call::{CallFailure, CallFuture, CallReceiver, CallSender, open_frames};
 use super::driver::{drive, now};
-use super::shared::{ClientEndpoint, ClientShared, FULL, Observer};
-use crate::session::{ClientConfig, ClientSession, Ended, Format, Payload, Profile};
+use super::shared::{ClientEndpoint, ClientShared, FULL, Observer, ServerFacts};
+use crate::session::{ClientConfig, ClientSession, Ended, Format, Payload};
 use crate::transport::Io;
 use crate::wire::Path;
 
@@ -72,7 +72,7 @@ impl Connection {
 
     /// Whether the server has answered the hello or shown that it is plain.
     pub fn is_ready(&self) -> bool {
-        self.shared.lock().session.is_ready()
+        self.shared.server.get().is_some()
     }
 
     /// Calls in flight; `None` if no call may begin now. Taken without the lock, so it may be late by a call.
@@ -96,17 +96,21 @@ impl Connection {
 
     /// Whether the server answered the hello.
     pub fn is_native(&self) -> bool {
-        self.shared.lock().session.profile() == Some(Profile::Native)
+        self.facts().is_some_and(|server| server.native)
     }
 
     /// The deadline the server gives to calls that carry none; `None` if it gives none, or is plain.
     pub fn default_timeout(&self) -> Option<Duration> {
-        self.shared.lock().session.server_timeout()
+        self.facts().and_then(|server| server.timeout)
     }
 
     /// The largest message the server accepts, bytes.
     pub fn max_message(&self) -> usize {
-        self.shared.lock().session.server_max_message()
+        self.facts().map_or(0, |server| server.max_message)
+    }
+
+    fn facts(&self) -> Option<&ServerFacts> {
+        self.shared.server.get()
     }
 
     /// Where the connection leads, for messages.

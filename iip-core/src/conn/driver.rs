@@ -68,6 +68,8 @@ pub(crate) trait Endpoint: Send + 'static {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Status {
     pub(crate) wants_read: bool,
+    /// Whole frames were left in the input, because the session wanted no more.
+    pub(crate) deferred: bool,
     pub(crate) missing: usize,
     pub(crate) deadline: Option<Instant>,
     pub(crate) ended: bool,
@@ -138,15 +140,17 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
                 return Poll::Ready(Turn::Over);
             }
             let fired = self.poll_timer(cx);
-            if read == Progress::None && wrote == Progress::None && !fired {
+            // The socket was not asked for input, but what was written may have made room for some.
+            let reads_again = read == Progress::Unwanted && self.reads();
+            if read.is_idle() && wrote == Progress::None && !fired && !reads_again {
                 return Poll::Pending;
             }
         }
     }
 
     fn poll_input(&mut self, cx: &mut Context<'_>, budget: &mut usize) -> Progress {
-        if !self.status.wants_read || self.status.ended {
-            return Progress::None;
+        if !self.reads() {
+            return Progress::Unwanted;
         }
         if std::mem::take(&mut self.deferred) {
             self.take_input(0);
@@ -174,13 +178,17 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
         }
     }
 
+    fn reads(&self) -> bool {
+        self.status.wants_read && !self.status.ended
+    }
+
     fn take_input(&mut self, count: usize) {
         let now = now();
         self.endpoint.input(&mut self.socket.input, count, now);
         self.yielded = false;
         self.quiet_at = Some(now + QUIET);
         self.refresh();
-        self.deferred = !self.status.wants_read && !self.socket.input.is_empty();
+        self.deferred = self.status.deferred;
     }
 
     fn refresh(&mut self) {
@@ -294,7 +302,16 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
 enum Progress {
     None,
     Some,
+    /// The connection is not to be read now.
+    Unwanted,
+    /// Others should run first.
     Yield,
+}
+
+impl Progress {
+    fn is_idle(self) -> bool {
+        matches!(self, Self::None | Self::Unwanted)
+    }
 }
 
 /// The time, as tokio's timers see it.

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, OnceLock, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::driver::{Endpoint, Status, Transmit};
 use crate::error::{Error, ErrorKind, Outcome};
-use crate::session::{CallId, ClientEvent, ClientSession, Ended, ErrorReply};
+use crate::session::{CallId, ClientEvent, ClientSession, Ended, ErrorReply, Profile};
 use crate::session::ChannelTable;
 
 /// Wakers gathered under a lock, to be woken after it is released.
@@ -80,6 +80,16 @@ pub(super) struct ClientShared {
     pub(super) observer: Arc<dyn Observer>,
     /// Calls in flight, or `FULL`.
     pub(super) load: AtomicUsize,
+    /// Set once, before the first call.
+    pub(super) server: OnceLock<ServerFacts>,
+}
+
+/// What the hello told, where it can be read without the lock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ServerFacts {
+    pub(super) native: bool,
+    pub(super) timeout: Option<Duration>,
+    pub(super) max_message: usize,
 }
 
 /// No call may begin: every channel is in use, or the connection takes no more.
@@ -102,6 +112,7 @@ impl ClientShared {
             endpoint,
             observer,
             load: AtomicUsize::new(FULL),
+            server: OnceLock::new(),
         }
     }
 
@@ -186,6 +197,7 @@ impl ClientEndpoint {
             wakeups: Wakeups::default(),
             status: Status {
                 wants_read: true,
+                deferred: false,
                 missing: 0,
                 deadline: None,
                 ended: false,
@@ -217,6 +229,7 @@ impl ClientEndpoint {
     fn refresh(&mut self, state: &ClientState, buffered: usize) {
         self.status = Status {
             wants_read: true,
+            deferred: false,
             missing: state.session.missing(buffered),
             deadline: state.session.poll_timeout(),
             ended: state.session.ended().is_some(),
@@ -248,8 +261,17 @@ impl ClientEndpoint {
                     let slot = state.slots.get_mut(call.channel);
                     self.wakeups.add(slot.and_then(|slot| slot.sender.take()));
                 }
-                ClientEvent::Ready
-                | ClientEvent::Capacity
+                ClientEvent::Ready => {
+                    let session = &state.session;
+                    let facts = ServerFacts {
+                        native: session.profile() == Some(Profile::Native),
+                        timeout: session.server_timeout(),
+                        max_message: session.server_max_message(),
+                    };
+                    let _ = self.shared.server.set(facts);
+                    changed = true;
+                }
+                ClientEvent::Capacity
                 | ClientEvent::Draining
                 | ClientEvent::Stuck => changed = true,
             }

@@ -57,6 +57,7 @@ impl ServerEndpoint {
             wakeups: Wakeups::default(),
             status: Status {
                 wants_read: true,
+                deferred: false,
                 missing: 0,
                 deadline,
                 ended: false,
@@ -69,6 +70,7 @@ impl ServerEndpoint {
         let drained = now.is_some_and(|now| session.is_drained(now));
         self.status = Status {
             wants_read: session.wants_read() && state.unread <= self.shared.core.max_unread,
+            deferred: session.has_deferred(),
             missing,
             deadline: session.poll_timeout(),
             ended: session.ended().is_some() || drained,
@@ -91,10 +93,11 @@ impl ServerEndpoint {
         }
         drop(state);
         self.wakeups.wake_all();
-        let mut clock = now;
+        let mut clock = Instant::now();
+        let began = clock;
         let mut events = std::mem::take(&mut self.events);
         for event in events.drain(..) {
-            self.act(event, native, overloaded, now, &mut clock);
+            self.act(event, native, overloaded, (now, began), &mut clock);
         }
         self.events = events;
         let mut state = shared.lock();
@@ -137,7 +140,7 @@ impl ServerEndpoint {
         event: ServerEvent,
         native: bool,
         overloaded: bool,
-        arrived: Instant,
+        (arrived, began): (Instant, Instant),
         clock: &mut Instant,
     ) {
         match event {
@@ -158,7 +161,7 @@ impl ServerEndpoint {
                     return;
                 }
                 let request = self.incoming(call, path, data, enveloped, native, complete, arrived);
-                self.dispatch(call, route, request, native, arrived, clock);
+                self.dispatch(call, route, request, native, began, clock);
             }
             ServerEvent::Expired { call } => self.expire(call, native),
             ServerEvent::Data { .. } | ServerEvent::Writable { .. } => {}
@@ -199,7 +202,7 @@ impl ServerEndpoint {
         index: usize,
         request: Incoming,
         native: bool,
-        arrived: Instant,
+        began: Instant,
         clock: &mut Instant,
     ) {
         let shared = Arc::clone(&self.shared);
@@ -211,7 +214,7 @@ impl ServerEndpoint {
         }
         let kept = self.runners.get_mut(index).and_then(Option::take);
         let mut runner = kept.unwrap_or_else(|| entry.route.runner());
-        let enveloped = request.enveloped;
+        let (enveloped, arrived) = (request.enveloped, request.arrived);
         let begun = catch_unwind(AssertUnwindSafe(|| runner.as_mut().begin(request)));
         if begun.is_err() {
             let payload = entry.route.failure(&Failure::Panicked, enveloped);
@@ -219,7 +222,7 @@ impl ServerEndpoint {
             return;
         }
         let in_place = entry.placement.in_place()
-            && (entry.placement.is_known() || clock.duration_since(arrived) < UNKNOWN_BUDGET);
+            && (entry.placement.is_known() || clock.duration_since(began) < UNKNOWN_BUDGET);
         if in_place {
             let mut context = Context::from_waker(Waker::noop());
             let polled = catch_unwind(AssertUnwindSafe(|| runner.as_mut().poll(&mut context)));

@@ -23,6 +23,10 @@ mod table;
 
 #[cfg(test)]
 mod json_tests;
+#[cfg(test)]
+mod kinds_tests;
+#[cfg(test)]
+mod rig_tests;
 
 pub use channel::{CallId, Delivery, Format, MessageState, Profile};
 pub use client::{ClientConfig, ClientSession, OpenError, OpenOptions};

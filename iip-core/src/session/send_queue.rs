@@ -180,11 +180,6 @@ impl SendQueue {
         });
     }
 
-    /// Bytes that went out or are ready to, since the start.
-    pub(crate) fn offset(&self) -> u64 {
-        self.handed_out + self.ready.len() as u64
-    }
-
     /// Whether there is anything to send.
     pub(crate) fn is_empty(&self) -> bool {
         self.ready.is_empty() && self.turns.is_empty()

@@ -4,6 +4,8 @@
 mod client_session;
 #[path = "../../../fuzz/bodies/decode.rs"]
 mod decode;
+#[path = "../../../fuzz/bodies/script.rs"]
+mod script;
 #[path = "../../../fuzz/bodies/server_session.rs"]
 mod server_session;
 

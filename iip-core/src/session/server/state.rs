@@ -57,6 +57,7 @@ pub struct ServerSession<L> {
     pub(super) next_timer: Option<Instant>,
     pub(super) drain: Drain,
     pub(super) eof: bool,
+    deferred: bool,
     pub(super) ended: Option<Ended>,
 }
 
@@ -161,6 +162,7 @@ impl<L: Lookup> ServerSession<L> {
             next_timer: None,
             drain: Drain::No,
             eof: false,
+            deferred: false,
             ended: None,
         };
         let first = session.progress.deadline(&session.limits);
@@ -174,7 +176,12 @@ impl<L: Lookup> ServerSession<L> {
         if received > 0 {
             self.last_activity = now;
         }
-        while self.ended.is_none() && self.wants_read() {
+        self.deferred = false;
+        while self.ended.is_none() {
+            if !self.wants_read() {
+                self.deferred = !buf.is_empty();
+                break;
+            }
             match self.decoder.decode(buf) {
                 Ok(Decoded::Frame(frame)) => {
                     self.progress.frame_completed();
@@ -215,6 +222,12 @@ impl<L: Lookup> ServerSession<L> {
     /// How many bytes are missing of the frame that is arriving.
     pub fn missing(&self, buffered: usize) -> usize {
         self.decoder.missing(buffered)
+    }
+
+    /// Whether the last [`handle`](Self::handle) left input that it could have taken, for want of room. It is to be
+    /// called again once the connection [is to be read](Self::wants_read).
+    pub fn has_deferred(&self) -> bool {
+        self.deferred
     }
 
     /// Whether the socket should be read. False while too much waits for the peer to read or to be answered.

@@ -1,0 +1,168 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use iip_core::client::{BackoffConfig, Client, ClientBuilder};
+use iip_core::session::{KeepAlive, Limits};
+use iip_core::transport::{Address, AddressError, TcpOptions};
+
+use super::{Channel, failure};
+use crate::deadline::DEFAULT_TIMEOUT;
+use crate::{Outcome, Status};
+
+/// Collects how a [`Channel`] is to behave; made by [`Channel::builder`]. Every setting has a default that suits a
+/// service inside a data centre.
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it connects"]
+pub struct ChannelBuilder {
+    client: Result<ClientBuilder, AddressError>,
+    limits: Limits,
+    timeout: Option<Duration>,
+    max_message: usize,
+}
+
+impl Channel {
+    /// Connects to `target`, for example `iip://127.0.0.1:9090` or `unix:///run/app.sock`, with the default settings.
+    ///
+    /// # Errors
+    ///
+    /// `INVALID_ARGUMENT` when the target is not an address, `UNAVAILABLE` when no connection can be made.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes what was opened.
+    pub async fn connect(target: impl AsRef<str>) -> Result<Self, Status> {
+        Self::builder(target).connect().await
+    }
+
+    /// Starts a channel to `target` with other settings.
+    pub fn builder(target: impl AsRef<str>) -> ChannelBuilder {
+        ChannelBuilder::new(target.as_ref())
+    }
+}
+
+impl ChannelBuilder {
+    fn new(target: &str) -> Self {
+        Self {
+            client: target.parse::<Address>().map(Client::builder),
+            limits: Limits::default(),
+            timeout: Some(DEFAULT_TIMEOUT),
+            max_message: 4 * 1024 * 1024,
+        }
+    }
+
+    fn set(mut self, change: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Self {
+        self.client = self.client.map(change);
+        self
+    }
+
+    /// The deadline of calls that bring none, from their start; default 10 s. `None`: such calls wait without limit,
+    /// and a call whose answer is lost waits until its connection is.
+    pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.timeout = timeout.into();
+        self
+    }
+
+    /// Largest message accepted from the server, bytes; default 4 MiB. A larger response fails its call with
+    /// `RESOURCE_EXHAUSTED`. Costs up to this much memory for each call being answered.
+    pub fn max_message(mut self, bytes: usize) -> Self {
+        self.max_message = bytes;
+        self
+    }
+
+    /// What one connection may cost otherwise. `max_message` of these limits does not count;
+    /// [`max_message`](Self::max_message) does.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Connections that are kept, and made again when they are lost; default 1. 0: only when there are calls.
+    pub fn min_connections(self, count: usize) -> Self {
+        self.set(|client| client.min_connections(count))
+    }
+
+    /// Most connections; default 4, at least 1. Another one is made when every channel of those there are is in use;
+    /// beyond the last one calls wait, with their deadlines.
+    pub fn max_connections(self, count: usize) -> Self {
+        self.set(|client| client.max_connections(count))
+    }
+
+    /// Calls that may wait for a connection; default 10,000. A further one fails at once with `RESOURCE_EXHAUSTED`.
+    pub fn max_waiting(self, calls: usize) -> Self {
+        self.set(|client| client.max_waiting(calls))
+    }
+
+    /// How long one attempt to connect may take, name resolution included; default 5 s. The hello has 5 s more.
+    pub fn connect_timeout(self, timeout: Duration) -> Self {
+        self.set(|client| client.connect_timeout(timeout))
+    }
+
+    /// Lets calls wait for a connection until their deadline, even while the server cannot be reached. By default they
+    /// fail at once when an attempt to connect has failed and none has succeeded since.
+    pub fn wait_for_ready(self) -> Self {
+        self.set(ClientBuilder::wait_for_ready)
+    }
+
+    /// How long to wait between two attempts to connect; default 50 ms, growing with jitter.
+    pub fn backoff(self, backoff: BackoffConfig) -> Self {
+        self.set(|client| client.backoff(backoff))
+    }
+
+    /// When to ping the server.
+    pub fn keep_alive(self, keep_alive: KeepAlive) -> Self {
+        self.set(|client| client.keep_alive(keep_alive))
+    }
+
+    /// Socket options of TCP connections.
+    pub fn tcp(self, options: TcpOptions) -> Self {
+        self.set(|client| client.tcp(options))
+    }
+
+    /// Sends no hello: the server is known to speak IIP only, like the reference. Metadata and deadlines do not travel
+    /// to such a server; without this setting it is recognised by its answer to the hello.
+    pub fn plain(self) -> Self {
+        self.set(ClientBuilder::plain)
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    ///
+    /// `INVALID_ARGUMENT` when the target is not an address, `UNAVAILABLE` when no connection can be made.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes what was opened.
+    pub async fn connect(self) -> Result<Channel, Status> {
+        let (client, timeout, max_message) = self.finish()?;
+        let client = client.connect().await;
+        let client = client.map_err(|error| failure::status(error, None))?;
+        Ok(channel(client, timeout, max_message))
+    }
+
+    /// Makes a channel that connects when the first call is made, which must be inside a runtime.
+    ///
+    /// # Errors
+    ///
+    /// `INVALID_ARGUMENT` when the target is not an address.
+    pub fn connect_lazy(self) -> Result<Channel, Status> {
+        let (client, timeout, max_message) = self.finish()?;
+        Ok(channel(client.connect_lazy(), timeout, max_message))
+    }
+
+    fn finish(self) -> Result<(ClientBuilder, Option<Duration>, usize), Status> {
+        let client = self.client.map_err(|error| {
+            Status::invalid_argument(error.to_string())
+                .with_source(Arc::new(error) as Arc<_>)
+                .with_phase("connect")
+                .with_outcome(Outcome::NotSent)
+        })?;
+        let limits = self.limits.max_message(self.max_message);
+        Ok((client.limits(limits), self.timeout, self.max_message))
+    }
+}
+
+fn channel(client: Client, timeout: Option<Duration>, max_message: usize) -> Channel {
+    let endpoint = client.address().to_string().into();
+    Channel::new(client, endpoint, timeout, max_message)
+}

@@ -1,0 +1,175 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use iip_core::client::Client;
+use iip_core::conn::{CallFailure, Connection};
+use iip_core::session::{Format, Payload};
+use iip_core::{Error, Outcome};
+
+use super::failure;
+use crate::deadline::{after, now, remaining_us};
+use crate::envelope::{self, Direction, Head, Trailer};
+use crate::{Body, Code, Metadata, MethodDescriptor, Request, Response, RpcService, Status, plain};
+
+/// Connections to a server, shared by any number of clients and calls. Cheap to clone; the connections close when
+/// the last clone is dropped.
+#[derive(Clone)]
+pub struct Channel {
+    client: Client,
+    endpoint: Arc<str>,
+    timeout: Option<Duration>,
+    max_message: usize,
+}
+
+impl Channel {
+    /// Where the channel leads, in canonical form.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    pub(super) fn new(
+        client: Client,
+        endpoint: Arc<str>,
+        timeout: Option<Duration>,
+        max_message: usize,
+    ) -> Self {
+        Self {
+            client,
+            endpoint,
+            timeout,
+            max_message,
+        }
+    }
+
+    fn failed(&self, error: Error) -> Status {
+        failure::status(error, Some(&self.endpoint))
+    }
+
+    /// The deadline of a call, and whether it is its own. A call without one has the channel's, counted from now.
+    fn deadline(&self, own: Option<Instant>) -> Option<Instant> {
+        own.or_else(|| self.timeout.and_then(after))
+    }
+
+    /// The request in the form that the server at the other end of `connection` understands.
+    fn encode(
+        &self,
+        connection: &Connection,
+        body: Body,
+        metadata: &Metadata,
+        own: Option<Instant>,
+        deadline: Option<Instant>,
+    ) -> Result<Payload, Status> {
+        let limit = connection.max_message();
+        if body.len() > limit {
+            return Err(Status::resource_exhausted(format!(
+                "the message has {} bytes and the server accepts {limit} (setting: the server's max_message)",
+                body.len()
+            ))
+            .with_phase("send")
+            .with_endpoint(Arc::clone(&self.endpoint))
+            .with_outcome(Outcome::NotSent));
+        }
+        if !connection.is_native() {
+            return Ok(Payload::from(plain::outgoing(body.into_message())));
+        }
+        // The server knows its own default: only another timeout has to travel.
+        let timeout_us = (own.is_some() || self.timeout != connection.default_timeout())
+            .then(|| remaining_us(deadline, now()));
+        Ok(envelope::write(
+            Head::to_record(timeout_us, metadata),
+            body.into_message(),
+            Bytes::new(),
+        ))
+    }
+
+    /// The response in `data`.
+    fn decode(&self, native: bool, data: Bytes) -> Result<Response<Body>, Status> {
+        let here = |status: Status| status.with_endpoint(Arc::clone(&self.endpoint));
+        if !native {
+            let message = plain::response(data).map_err(here)?;
+            return Ok(Response::new(Body::from_message(message)));
+        }
+        let inbound = envelope::read(Direction::Response, data, self.max_message)
+            .map_err(|error| here(error.in_response()))?;
+        let trailers = match inbound.trailer {
+            None => Metadata::new(),
+            Some(Trailer::Ok(trailers)) => trailers,
+            Some(Trailer::Failed(status)) => return Err(here(status)),
+        };
+        // The reader lets a response without a message pass only where it failed.
+        let message = inbound
+            .message
+            .ok_or_else(|| here(Status::new(Code::Internal, "the response has no message")))?;
+        let mut response = Response::new(Body::from_message(message));
+        response.set_metadata(inbound.head.metadata, trailers);
+        Ok(response)
+    }
+}
+
+impl RpcService for Channel {
+    async fn call(&self, request: Request<Body>) -> Result<Response<Body>, Status> {
+        let Some(method) = request.method() else {
+            return Err(Status::internal("the request names no method")
+                .with_phase("encode")
+                .with_outcome(Outcome::NotSent));
+        };
+        let own = request.deadline();
+        let deadline = self.deadline(own);
+        let (body, request) = request.take();
+        let connection = self.ready(deadline).await?;
+        let native = connection.is_native();
+        let payload = self.encode(&connection, body, request.metadata_map(), own, deadline)?;
+        let data = self.send(connection, method, payload, deadline).await?;
+        self.decode(native, data)
+    }
+}
+
+impl Channel {
+    async fn ready(&self, deadline: Option<Instant>) -> Result<Connection, Status> {
+        self.client
+            .ready(deadline)
+            .await
+            .map_err(|error| self.failed(error))
+    }
+
+    /// Sends the request and waits for its response, on another connection if the first one has just become full or
+    /// closed.
+    async fn send(
+        &self,
+        mut connection: Connection,
+        method: &MethodDescriptor,
+        mut payload: Payload,
+        deadline: Option<Instant>,
+    ) -> Result<Bytes, Status> {
+        let native = connection.is_native();
+        loop {
+            let call = connection.call(method.wire_path(), Format::Enveloped, payload, deadline);
+            match call.await {
+                Ok(data) => return Ok(data),
+                Err(CallFailure::Failed(error)) => return Err(self.failed(error)),
+                Err(CallFailure::NotStarted(unsent)) => payload = unsent,
+            }
+            connection = self.ready(deadline).await?;
+            if connection.is_native() != native {
+                // The payload has the other form. It happens once, when a server is replaced by one of the other kind.
+                return Err(Status::unavailable(
+                    "the server was replaced by one that speaks another version of the protocol",
+                )
+                .with_phase("send")
+                .with_endpoint(Arc::clone(&self.endpoint))
+                .with_outcome(Outcome::NotSent));
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel")
+            .field("endpoint", &self.endpoint)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}

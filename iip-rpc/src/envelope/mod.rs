@@ -1,0 +1,25 @@
+//! The envelope: what two native peers put around the messages of a call. Pure, no input and output.
+
+mod error;
+mod head;
+mod message;
+mod reader;
+mod record;
+mod trailer;
+mod writer;
+
+#[cfg(test)]
+mod head_tests;
+#[cfg(test)]
+mod message_tests;
+#[cfg(test)]
+mod reader_tests;
+#[cfg(test)]
+mod writer_tests;
+
+pub(crate) use error::EnvelopeError;
+pub(crate) use head::Head;
+pub(crate) use message::MessageBytes;
+pub(crate) use reader::{Direction, read};
+pub(crate) use trailer::Trailer;
+pub(crate) use writer::write;

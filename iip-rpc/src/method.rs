@@ -1,0 +1,99 @@
+use std::fmt;
+
+use iip_core::wire::Path;
+
+/// What is known of a method when it is compiled.
+pub struct MethodDescriptor {
+    path: Path,
+    text: &'static str,
+    kind: MethodKind,
+    idempotency: Idempotency,
+}
+
+/// How many messages each side of a call sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MethodKind {
+    /// One request, one response.
+    Unary,
+    /// One request, any number of responses.
+    ServerStreaming,
+    /// Any number of requests, one response.
+    ClientStreaming,
+    /// Any number of both.
+    Bidirectional,
+}
+
+/// What it means to run a method twice, from the option `idempotency_level` of the .proto file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Idempotency {
+    /// Nothing is promised: it is never run twice for one call.
+    #[default]
+    Unknown,
+    /// It changes nothing.
+    NoSideEffects,
+    /// Running it twice is the same as running it once.
+    Idempotent,
+}
+
+impl MethodDescriptor {
+    /// Describes the method at `path`, which is `/package.Service/Method`.
+    ///
+    /// # Panics
+    ///
+    /// The path is not canonical. In a `static` that is an error of the build.
+    pub const fn new(path: &'static str, kind: MethodKind, idempotency: Idempotency) -> Self {
+        Self {
+            path: Path::from_static(path),
+            text: path,
+            kind,
+            idempotency,
+        }
+    }
+
+    /// The path: `/package.Service/Method`.
+    pub const fn path(&self) -> &'static str {
+        self.text
+    }
+
+    /// How many messages each side sends.
+    pub const fn kind(&self) -> MethodKind {
+        self.kind
+    }
+
+    /// What it means to run the method twice.
+    pub const fn idempotency(&self) -> Idempotency {
+        self.idempotency
+    }
+
+    /// The service's full name: `package.Service`.
+    pub fn service(&self) -> &'static str {
+        self.split().0
+    }
+
+    /// The method's name: `Method`.
+    pub fn name(&self) -> &'static str {
+        self.split().1
+    }
+
+    /// The path in the form the connection takes.
+    pub(crate) const fn wire_path(&self) -> &Path {
+        &self.path
+    }
+
+    fn split(&self) -> (&'static str, &'static str) {
+        let text = self.text.strip_prefix('/').unwrap_or(self.text);
+        text.rsplit_once('/').unwrap_or(("", text))
+    }
+}
+
+impl fmt::Debug for MethodDescriptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MethodDescriptor")
+            .field("path", &self.text)
+            .field("kind", &self.kind)
+            .field("idempotency", &self.idempotency)
+            .finish()
+    }
+}

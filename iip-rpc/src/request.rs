@@ -1,0 +1,207 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use iip_core::server::Peer;
+
+use crate::{Extensions, Metadata, MetadataError, MetadataKey, MetadataValue, MethodDescriptor};
+
+/// A message on its way to a method, and what travels with it.
+///
+/// Without metadata and extensions it is the message and a few words: nothing is allocated.
+#[derive(Clone)]
+pub struct Request<T> {
+    message: T,
+    metadata: Metadata,
+    extensions: Extensions,
+    timeout: Option<Duration>,
+    deadline: Option<Instant>,
+    method: Option<&'static MethodDescriptor>,
+    peer: Option<Arc<Peer>>,
+    /// The first metadata that a building call refused; the call fails with it.
+    refused: Option<Box<MetadataError>>,
+}
+
+impl<T> Request<T> {
+    /// A request with this message.
+    pub fn new(message: T) -> Self {
+        Self {
+            message,
+            metadata: Metadata::new(),
+            extensions: Extensions::new(),
+            timeout: None,
+            deadline: None,
+            method: None,
+            peer: None,
+            refused: None,
+        }
+    }
+
+    /// Sets how long the call may take, from its start: picking a connection, connecting, queueing, sending and the
+    /// method itself. Default: that of the channel. A call made inside a handler never outlives the handler's own.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets the only value of a metadata key. A key or value that is not valid, or passes a limit of [`Metadata`],
+    /// fails the call with `INVALID_ARGUMENT` before anything is sent; to see the error earlier, use
+    /// [`metadata_map_mut`](Self::metadata_map_mut).
+    #[must_use]
+    pub fn metadata<K, V>(mut self, key: K, value: V) -> Self
+    where
+        K: TryInto<MetadataKey>,
+        V: TryInto<MetadataValue>,
+        MetadataError: From<K::Error> + From<V::Error>,
+    {
+        if let Err(error) = self.metadata.insert(key, value) {
+            self.refused.get_or_insert_with(|| Box::new(error));
+        }
+        self
+    }
+
+    /// The message.
+    pub fn get_ref(&self) -> &T {
+        &self.message
+    }
+
+    /// The message, to be changed.
+    pub fn get_mut(&mut self) -> &mut T {
+        &mut self.message
+    }
+
+    /// The message, without what travels with it.
+    pub fn into_inner(self) -> T {
+        self.message
+    }
+
+    /// What travels beside the message.
+    pub fn metadata_map(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// What travels beside the message, to be changed.
+    pub fn metadata_map_mut(&mut self) -> &mut Metadata {
+        &mut self.metadata
+    }
+
+    /// Values that stay in this process.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// Values that stay in this process, to be changed.
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.extensions
+    }
+
+    /// When the call must have ended. In a handler it is what the caller asked for, or the server's default; `None` for
+    /// plain callers and for those who asked for none.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The method that is called; `None` until the call starts.
+    pub fn method(&self) -> Option<&'static MethodDescriptor> {
+        self.method
+    }
+
+    /// Who called. `None` without a connection: before a call, and in calls of a service in the same process.
+    pub fn peer(&self) -> Option<&Peer> {
+        self.peer.as_deref()
+    }
+
+    /// The same request with another message.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Request<U> {
+        let (message, rest) = self.take();
+        rest.give(f(message))
+    }
+
+    /// Takes the message out and keeps the rest.
+    pub(crate) fn take(self) -> (T, Request<()>) {
+        let rest = Request {
+            message: (),
+            metadata: self.metadata,
+            extensions: self.extensions,
+            timeout: self.timeout,
+            deadline: self.deadline,
+            method: self.method,
+            peer: self.peer,
+            refused: self.refused,
+        };
+        (self.message, rest)
+    }
+
+    pub(crate) fn own_timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    pub(crate) fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
+    }
+
+    pub(crate) fn set_method(&mut self, method: &'static MethodDescriptor) {
+        self.method = Some(method);
+    }
+
+    pub(crate) fn set_peer(&mut self, peer: Arc<Peer>) {
+        self.peer = Some(peer);
+    }
+
+    pub(crate) fn set_metadata(&mut self, metadata: Metadata) {
+        self.metadata = metadata;
+    }
+
+    pub(crate) fn take_refused(&mut self) -> Option<Box<MetadataError>> {
+        self.refused.take()
+    }
+}
+
+impl Request<()> {
+    /// Puts a message in.
+    pub(crate) fn give<U>(self, message: U) -> Request<U> {
+        Request {
+            message,
+            metadata: self.metadata,
+            extensions: self.extensions,
+            timeout: self.timeout,
+            deadline: self.deadline,
+            method: self.method,
+            peer: self.peer,
+            refused: self.refused,
+        }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Request<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method.map(MethodDescriptor::path))
+            .field("message", &self.message)
+            .field("metadata", &self.metadata)
+            .field("extensions", &self.extensions)
+            .field("timeout", &self.timeout)
+            .field("deadline", &self.deadline)
+            .field("peer", &self.peer)
+            .finish()
+    }
+}
+
+/// What a generated client method takes: a bare message, or a [`Request`] around it.
+pub trait IntoRequest<T>: Send {
+    /// The request.
+    fn into_request(self) -> Request<T>;
+}
+
+impl<T: prost::Message> IntoRequest<T> for T {
+    fn into_request(self) -> Request<T> {
+        Request::new(self)
+    }
+}
+
+impl<T: Send> IntoRequest<T> for Request<T> {
+    fn into_request(self) -> Request<T> {
+        self
+    }
+}

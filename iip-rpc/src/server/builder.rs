@@ -1,0 +1,168 @@
+use std::collections::HashSet;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use iip_core::server::{ConnectionLimits, Handler, Listener, ServerBuilder as Core, StreamHandler};
+use iip_core::session::Limits;
+use iip_core::transport::TcpOptions;
+
+use super::{Methods, NamedService, Server};
+use crate::deadline::DEFAULT_TIMEOUT;
+
+/// Collects what a [`Server`] is to do; made by [`Server::builder`]. Every setting has a default that suits a service
+/// inside a data centre.
+#[must_use = "a builder does nothing until it is bound"]
+pub struct ServerBuilder {
+    core: Core,
+    services: Vec<Methods>,
+    limits: Limits,
+    max_message: usize,
+}
+
+impl Server {
+    /// Starts a server without services and listeners, with the default settings.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::new()
+    }
+}
+
+impl ServerBuilder {
+    fn new() -> Self {
+        Self {
+            core: Core::default().default_timeout(Some(DEFAULT_TIMEOUT)),
+            services: Vec::new(),
+            limits: Limits::default(),
+            max_message: 4 * 1024 * 1024,
+        }
+    }
+
+    fn set(mut self, change: impl FnOnce(Core) -> Core) -> Self {
+        self.core = change(self.core);
+        self
+    }
+
+    /// Serves the methods of a generated server struct. Any number of services share the port; two of the same name
+    /// are an error when the server is made.
+    pub fn add_service<S: NamedService>(mut self, service: S) -> Self {
+        self.services.push(service.methods().clone());
+        self
+    }
+
+    /// Answers the requests of a path with whole data, beside the services: raw IIP, bytes in and bytes out.
+    pub fn handler(self, path: &str, handler: impl Handler) -> Self {
+        self.set(|core| core.handler(path, handler))
+    }
+
+    /// Answers the requests of a path frame by frame, beside the services.
+    pub fn stream_handler(self, path: &str, handler: impl StreamHandler) -> Self {
+        self.set(|core| core.stream_handler(path, handler))
+    }
+
+    /// Answers the requests of every path that nothing else answers. Without it a call of an unknown method is
+    /// `UNIMPLEMENTED`.
+    pub fn fallback(self, handler: impl Handler) -> Self {
+        self.set(|core| core.fallback(handler))
+    }
+
+    /// The deadline of calls that bring none, from their arrival, announced to clients; default 10 s. `None`: such
+    /// calls are bounded by [`run_limit`](Self::run_limit) alone.
+    pub fn default_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.set(|core| core.default_timeout(timeout.into()))
+    }
+
+    /// How long a call without a deadline may run; default 60 s. Calls of plain clients, which cannot say that they
+    /// gave up, are not limited.
+    pub fn run_limit(self, limit: Duration) -> Self {
+        self.set(|core| core.run_limit(limit))
+    }
+
+    /// Largest message accepted from a native client, bytes; default 4 MiB. A larger request fails its call with
+    /// `RESOURCE_EXHAUSTED`. Costs up to this much memory for each request being received.
+    pub fn max_message(mut self, bytes: usize) -> Self {
+        self.max_message = bytes;
+        self
+    }
+
+    /// What one connection may cost otherwise. `max_message` of these limits does not count;
+    /// [`max_message`](Self::max_message) does.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How many connections there may be, and from where.
+    pub fn connections(self, limits: ConnectionLimits) -> Self {
+        self.set(|core| core.connections(limits))
+    }
+
+    /// Calls in progress over all connections, those that are answered at once not counted; default 10,000. Beyond it
+    /// calls are refused with `UNAVAILABLE` before anything is decoded.
+    pub fn max_in_flight(self, calls: usize) -> Self {
+        self.set(|core| core.max_in_flight(calls))
+    }
+
+    /// How long a peer may accept no byte of what is written to it; default 10 s. Then the connection is closed.
+    pub fn write_stall(self, limit: Duration) -> Self {
+        self.set(|core| core.write_stall(limit))
+    }
+
+    /// Socket options of TCP connections.
+    pub fn tcp(self, options: TcpOptions) -> Self {
+        self.set(|core| core.tcp(options))
+    }
+
+    /// Also serves this listener. May be given several times.
+    pub fn listener(self, listener: impl Into<Listener>) -> Self {
+        self.set(|core| core.listener(listener))
+    }
+
+    /// Listens on `address` (`127.0.0.1:9090`, `unix:///run/app.sock`, …), besides the listeners given, and makes the
+    /// server. Port 0 lets the system choose one.
+    ///
+    /// # Errors
+    ///
+    /// The address is none or cannot be listened on; a path is not one or has two handlers; two services have the same
+    /// name.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes what was opened.
+    pub async fn bind(self, address: impl AsRef<str>) -> io::Result<Server> {
+        self.finish()?.bind(address.as_ref()).await.map(Server::new)
+    }
+
+    /// Makes the server with the listeners given.
+    ///
+    /// # Errors
+    ///
+    /// There is no listener; a path is not one or has two handlers; two services have the same name.
+    pub fn build(self) -> io::Result<Server> {
+        self.finish()?.build().map(Server::new)
+    }
+
+    fn finish(self) -> io::Result<Core> {
+        let mut names = HashSet::new();
+        let mut core = self.core.limits(self.limits.max_message(self.max_message));
+        for service in &self.services {
+            if !names.insert(service.name()) {
+                let text = format!("the service {} was added twice", service.name());
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+            }
+            for (method, route) in service.routes(self.max_message) {
+                core = core.route(method.wire_path(), route);
+            }
+        }
+        Ok(core)
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("services", &self.services)
+            .field("limits", &self.limits)
+            .field("max_message", &self.max_message)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,188 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use iip_core::server::Route;
+use prost::Message;
+
+use super::handle;
+use super::route::UnaryRoute;
+use crate::{Body, MethodDescriptor, MethodKind, Outcome, Request, Response, RpcService, Status};
+
+/// The methods of one service with their handlers. What a generated server struct holds; cheap to clone.
+///
+/// As a [`RpcService`] it is the service without a network: a client over it runs its handlers in the caller's task,
+/// with the same decoding, deadlines and treatment of panics as behind a socket.
+#[derive(Clone)]
+pub struct Methods {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    name: &'static str,
+    table: HashMap<&'static str, Arc<dyn Method>>,
+}
+
+/// Builds [`Methods`]; made by [`Methods::builder`].
+pub struct MethodsBuilder {
+    inner: Inner,
+}
+
+/// A generated server struct: the methods of one service.
+pub trait NamedService: Clone + Send + Sync + 'static {
+    /// The service's full name: `package.Service`.
+    const NAME: &'static str;
+
+    /// The methods with their handlers.
+    fn methods(&self) -> &Methods;
+}
+
+type Answer<'a> = Pin<Box<dyn Future<Output = Result<Response<Body>, Status>> + Send + 'a>>;
+
+/// A method of any types.
+pub(crate) trait Method: Send + Sync + 'static {
+    fn descriptor(&self) -> &'static MethodDescriptor;
+
+    /// Runs the handler on an encoded message.
+    fn call(&self, request: Request<Body>) -> Answer<'_>;
+
+    /// The same method for the connections of a server that accepts messages of at most `max_message` bytes.
+    fn route(&self, max_message: usize) -> Arc<dyn Route>;
+}
+
+impl<F, Fut, Req, Res> Method for UnaryRoute<F, Req, Res>
+where
+    F: Fn(Request<Req>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Response<Res>, Status>> + Send + 'static,
+    Req: Message + Default + 'static,
+    Res: Message + 'static,
+{
+    fn descriptor(&self) -> &'static MethodDescriptor {
+        self.descriptor
+    }
+
+    fn call(&self, request: Request<Body>) -> Answer<'_> {
+        Box::pin(handle::unary(&*self.handler, request))
+    }
+
+    fn route(&self, max_message: usize) -> Arc<dyn Route> {
+        Arc::new(UnaryRoute {
+            descriptor: self.descriptor,
+            handler: Arc::clone(&self.handler),
+            max_message,
+            types: PhantomData,
+        })
+    }
+}
+
+impl Methods {
+    /// Starts a service with this full name (`package.Service`) and no methods.
+    pub fn builder(name: &'static str) -> MethodsBuilder {
+        MethodsBuilder {
+            inner: Inner {
+                name,
+                table: HashMap::new(),
+            },
+        }
+    }
+
+    /// The service's full name.
+    pub fn name(&self) -> &'static str {
+        self.inner.name
+    }
+
+    /// The methods, in no order.
+    pub fn descriptors(&self) -> impl Iterator<Item = &'static MethodDescriptor> {
+        self.inner.table.values().map(|method| method.descriptor())
+    }
+
+    /// The methods for the connections of a server.
+    pub(super) fn routes(
+        &self,
+        max_message: usize,
+    ) -> impl Iterator<Item = (&'static MethodDescriptor, Arc<dyn Route>)> {
+        self.inner
+            .table
+            .values()
+            .map(move |method| (method.descriptor(), method.route(max_message)))
+    }
+}
+
+impl MethodsBuilder {
+    /// Adds a unary method.
+    ///
+    /// # Panics
+    ///
+    /// The descriptor is not of a unary method, or its path was added before: a defect of generated code.
+    #[must_use]
+    pub fn unary<F, Fut, Req, Res>(
+        mut self,
+        descriptor: &'static MethodDescriptor,
+        handler: F,
+    ) -> Self
+    where
+        F: Fn(Request<Req>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Response<Res>, Status>> + Send + 'static,
+        Req: Message + Default + 'static,
+        Res: Message + 'static,
+    {
+        assert_eq!(
+            descriptor.kind(),
+            MethodKind::Unary,
+            "{} is not unary",
+            descriptor.path()
+        );
+        let method = UnaryRoute {
+            descriptor,
+            handler: Arc::new(handler),
+            max_message: usize::MAX,
+            types: PhantomData,
+        };
+        let replaced = self.inner.table.insert(descriptor.path(), Arc::new(method));
+        assert!(replaced.is_none(), "{} was added twice", descriptor.path());
+        self
+    }
+
+    /// The finished methods.
+    #[must_use]
+    pub fn build(self) -> Methods {
+        Methods {
+            inner: Arc::new(self.inner),
+        }
+    }
+}
+
+impl RpcService for Methods {
+    async fn call(&self, request: Request<Body>) -> Result<Response<Body>, Status> {
+        let path = request.method().map_or("", MethodDescriptor::path);
+        let Some(method) = self.inner.table.get(path) else {
+            return Err(Status::unimplemented(format!(
+                "the service {} has no method {path}",
+                self.inner.name
+            ))
+            .with_outcome(Outcome::NotProcessed));
+        };
+        method.call(request).await
+    }
+}
+
+impl fmt::Debug for Methods {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Methods")
+            .field("name", &self.inner.name)
+            .field("paths", &self.inner.table.keys())
+            .finish()
+    }
+}
+
+impl fmt::Debug for MethodsBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MethodsBuilder")
+            .field("name", &self.inner.name)
+            .field("paths", &self.inner.table.keys())
+            .finish()
+    }
+}

@@ -1,0 +1,18 @@
+//! The called side.
+
+mod builder;
+mod handle;
+mod methods;
+mod route;
+mod serve;
+
+#[cfg(test)]
+mod route_tests;
+
+pub use builder::ServerBuilder;
+pub use iip_core::server::{
+    ConnectionLimits, FrameReceiver, FrameSender, Handler, HandlerError, Incoming, Listener, Peer,
+    Report, StreamHandler, handler_fn,
+};
+pub use methods::{Methods, MethodsBuilder, NamedService};
+pub use serve::Server;

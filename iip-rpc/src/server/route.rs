@@ -1,0 +1,196 @@
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use iip_core::server::{Failure, Incoming, Reply, Route, Runner};
+use iip_core::session::{Delivery, ErrorReply, Format, Payload};
+use prost::Message;
+
+use super::handle;
+use crate::deadline::{Inherit, now, on_arrival};
+use crate::envelope::{self, Direction, Head, MessageBytes, Trailer};
+use crate::{MethodDescriptor, Request, Response, Status, plain};
+
+/// A unary method behind a connection: decodes what arrives, runs the handler, encodes what it answers.
+pub(crate) struct UnaryRoute<F, Req, Res> {
+    pub(crate) descriptor: &'static MethodDescriptor,
+    pub(crate) handler: Arc<F>,
+    /// Largest message of a native client, bytes. The session's bound leaves room for the records around it.
+    pub(crate) max_message: usize,
+    pub(crate) types: PhantomData<fn(Req) -> Res>,
+}
+
+impl<F, Fut, Req, Res> Route for UnaryRoute<F, Req, Res>
+where
+    F: Fn(Request<Req>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Response<Res>, Status>> + Send + 'static,
+    Req: Message + Default + 'static,
+    Res: Message + 'static,
+{
+    fn format(&self) -> Format {
+        Format::Enveloped
+    }
+
+    fn delivery(&self) -> Delivery {
+        Delivery::Whole
+    }
+
+    fn runner(&self) -> Pin<Box<dyn Runner>> {
+        Box::pin(UnaryRunner {
+            descriptor: self.descriptor,
+            handler: Arc::clone(&self.handler),
+            max_message: self.max_message,
+            begun: None,
+            future: Box::pin(None),
+            enveloped: false,
+            deadline: None,
+            types: PhantomData,
+        })
+    }
+
+    fn failure(&self, failure: &Failure, enveloped: bool) -> Payload {
+        if enveloped {
+            let status = match failure {
+                Failure::Expired => handle::expired(),
+                Failure::Panicked => handle::panicked(),
+                _ => Status::unavailable("the server stopped before the method ended"),
+            };
+            return failed(&status, false, true);
+        }
+        let (code, text) = match failure {
+            Failure::Expired => (ErrorReply::DEADLINE_EXCEEDED, "deadline exceeded"),
+            Failure::Panicked => (ErrorReply::NO_RESPONSE, "handle no response"),
+            _ => (ErrorReply::DRAINING, "stopping"),
+        };
+        Payload::from(plain::json(code, text))
+    }
+}
+
+/// Runs one call after another of a method on a connection. What it holds is allocated once: a call whose handler is
+/// ready at its first poll allocates nothing here.
+struct UnaryRunner<F, Fut, Req, Res> {
+    descriptor: &'static MethodDescriptor,
+    handler: Arc<F>,
+    max_message: usize,
+    /// A request that was read and not polled yet, or why it cannot be run.
+    begun: Option<Result<(MessageBytes, Request<()>), Status>>,
+    /// The handler's future. Pinned apart, so that it can be replaced while this runner stays where it is.
+    future: Pin<Box<Option<Fut>>>,
+    enveloped: bool,
+    deadline: Option<Instant>,
+    types: PhantomData<fn(Req) -> Res>,
+}
+
+/// Reads a request up to its message, which is decoded where the handler runs.
+fn read(
+    incoming: Incoming,
+    descriptor: &'static MethodDescriptor,
+    max_message: usize,
+) -> Result<(MessageBytes, Request<()>), Status> {
+    let mut request = Request::new(());
+    request.set_method(descriptor);
+    request.set_peer(Arc::clone(incoming.peer()));
+    if !incoming.is_enveloped() {
+        return Ok((plain::incoming(incoming.into_data()), request));
+    }
+    let (arrived, default) = (incoming.arrived(), incoming.default_timeout());
+    let inbound = envelope::read(Direction::Request, incoming.into_data(), max_message)
+        .map_err(|error| error.in_request())?;
+    let own_timeout = inbound.head.timeout_us;
+    let deadline = on_arrival(arrived, own_timeout, default);
+    // Only a timeout of the call's own is worth a look at the clock: a default one has hardly begun.
+    if own_timeout.is_some() && deadline.is_some_and(|deadline| deadline <= now()) {
+        return Err(handle::expired());
+    }
+    let Some(message) = inbound.message.filter(|_| inbound.cancelled.is_none()) else {
+        return Err(Status::cancelled("the caller gave the call up"));
+    };
+    request.set_deadline(deadline);
+    request.set_metadata(inbound.head.metadata);
+    Ok((message, request))
+}
+
+impl<F, Fut, Req, Res> Runner for UnaryRunner<F, Fut, Req, Res>
+where
+    F: Fn(Request<Req>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Response<Res>, Status>> + Send + 'static,
+    Req: Message + Default + 'static,
+    Res: Message + 'static,
+{
+    fn begin(mut self: Pin<&mut Self>, request: Incoming) {
+        self.enveloped = request.is_enveloped();
+        let begun = read(request, self.descriptor, self.max_message);
+        self.deadline = match &begun {
+            Ok((_, request)) => request.deadline(),
+            Err(_) => None,
+        };
+        self.begun = Some(begun);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+}
+
+impl<F, Fut, Req, Res> Future for UnaryRunner<F, Fut, Req, Res>
+where
+    F: Fn(Request<Req>) -> Fut,
+    Fut: Future<Output = Result<Response<Res>, Status>>,
+    Req: Message + Default,
+    Res: Message,
+{
+    type Output = Reply;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Reply> {
+        let this = &mut *self;
+        let enveloped = this.enveloped;
+        // Also while the handler makes its future, and while it is dropped.
+        let _inherit = Inherit::enter(this.deadline);
+        if let Some(begun) = this.begun.take() {
+            let request = begun.and_then(|(message, request)| Ok(request.give(message.decode()?)));
+            match request {
+                Ok(request) => this.future.set(Some((this.handler)(request))),
+                Err(status) => return Poll::Ready(Reply::from(failed(&status, true, enveloped))),
+            }
+        }
+        let Some(future) = this.future.as_mut().as_pin_mut() else {
+            return Poll::Pending;
+        };
+        let Poll::Ready(result) = future.poll(context) else {
+            return Poll::Pending;
+        };
+        this.future.set(None);
+        let payload = match result.and_then(|response| succeeded(response, enveloped)) {
+            Ok(payload) => payload,
+            // A status that a handler passes on from a call of its own says nothing of this call, which did run.
+            Err(status) => failed(&status, false, enveloped),
+        };
+        Poll::Ready(Reply::from(payload))
+    }
+}
+
+fn succeeded<Res: Message>(response: Response<Res>, enveloped: bool) -> Result<Payload, Status> {
+    let (body, response) = handle::encode(response)?.take();
+    let message = body.into_message();
+    Ok(if enveloped {
+        envelope::write(
+            Head::to_record(None, response.metadata_map()),
+            message,
+            Trailer::ok_record(response.trailers()),
+        )
+    } else {
+        Payload::from(plain::outgoing(message))
+    })
+}
+
+/// The response that carries a status. `not_processed`: the handler was not called.
+fn failed(status: &Status, not_processed: bool, enveloped: bool) -> Payload {
+    Payload::from(if enveloped {
+        Trailer::failed_record(status, not_processed)
+    } else {
+        plain::failure(status)
+    })
+}

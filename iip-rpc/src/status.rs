@@ -1,0 +1,302 @@
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{Code, Metadata, MetadataError, Outcome};
+
+/// What most functions of this crate return.
+pub type Result<T, E = Status> = std::result::Result<T, E>;
+
+/// Why a call failed: what a handler returns, and what a caller gets.
+///
+/// One word by value. Besides the code and a message for people it may carry details (bytes of the application's own),
+/// metadata, and on the caller's side what is known about the failure: whether the call may have run
+/// ([`outcome`](Self::outcome)), in which phase it failed, and towards which endpoint. Message, details and metadata
+/// travel to the caller; the rest does not.
+#[derive(Clone)]
+pub struct Status {
+    inner: Box<Inner>,
+}
+
+#[derive(Clone)]
+struct Inner {
+    code: Code,
+    outcome: Option<Outcome>,
+    message: Cow<'static, str>,
+    details: Bytes,
+    metadata: Metadata,
+    source: Option<Arc<dyn Error + Send + Sync>>,
+    phase: Option<&'static str>,
+    endpoint: Option<Arc<str>>,
+}
+
+impl Status {
+    /// A status with this code and message, and no outcome.
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            inner: Box::new(Inner {
+                code,
+                outcome: None,
+                message: message.into(),
+                details: Bytes::new(),
+                metadata: Metadata::new(),
+                source: None,
+                phase: None,
+                endpoint: None,
+            }),
+        }
+    }
+
+    /// The code.
+    pub fn code(&self) -> Code {
+        self.inner.code
+    }
+
+    /// The message, for people.
+    pub fn message(&self) -> &str {
+        &self.inner.message
+    }
+
+    /// Bytes of the application's own; empty when there are none.
+    pub fn details(&self) -> &Bytes {
+        &self.inner.details
+    }
+
+    /// What travels beside the status.
+    pub fn metadata_map(&self) -> &Metadata {
+        &self.inner.metadata
+    }
+
+    /// What travels beside the status, to be changed.
+    pub fn metadata_map_mut(&mut self) -> &mut Metadata {
+        &mut self.inner.metadata
+    }
+
+    /// Whether the call may have run. `None`: this is what the method itself answered, or an application made it.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.inner.outcome
+    }
+
+    /// The phase in which the call failed, for example `connect`; `None` when the server answered.
+    pub fn phase(&self) -> Option<&str> {
+        self.inner.phase
+    }
+
+    /// The endpoint towards which the call failed.
+    pub fn endpoint(&self) -> Option<&str> {
+        self.inner.endpoint.as_deref()
+    }
+
+    /// Sets the details: bytes of the application's own. What exceeds 8 KiB is not sent at all.
+    #[must_use]
+    pub fn with_details(mut self, details: impl Into<Bytes>) -> Self {
+        self.inner.details = details.into();
+        self
+    }
+
+    /// Sets the metadata.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
+        self.inner.metadata = metadata;
+        self
+    }
+
+    /// Sets the error that caused this one. It stays in this process.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Arc<dyn Error + Send + Sync>>) -> Self {
+        self.inner.source = Some(source.into());
+        self
+    }
+
+    /// Sets whether the call may have run. It stays in this process: what a handler returns did run.
+    #[must_use]
+    pub fn with_outcome(mut self, outcome: Outcome) -> Self {
+        self.inner.outcome = Some(outcome);
+        self
+    }
+
+    /// Sets the phase in which the call failed. It stays in this process.
+    #[must_use]
+    pub fn with_phase(mut self, phase: &'static str) -> Self {
+        self.inner.phase = Some(phase);
+        self
+    }
+
+    /// Sets the endpoint towards which the call failed. It stays in this process.
+    #[must_use]
+    pub fn with_endpoint(mut self, endpoint: impl Into<Arc<str>>) -> Self {
+        self.inner.endpoint = Some(endpoint.into());
+        self
+    }
+}
+
+macro_rules! constructors {
+    ($($(#[$doc:meta])* $name:ident: $code:ident;)*) => {
+        impl Status {
+            $($(#[$doc])* pub fn $name(message: impl Into<Cow<'static, str>>) -> Self {
+                Self::new(Code::$code, message)
+            })*
+        }
+    };
+}
+
+constructors! {
+    /// The call was cancelled.
+    cancelled: Cancelled;
+    /// An error that fits no other code.
+    unknown: Unknown;
+    /// The caller sent something that is wrong whatever the state of the system.
+    invalid_argument: InvalidArgument;
+    /// The deadline passed before the call ended.
+    deadline_exceeded: DeadlineExceeded;
+    /// What was asked for does not exist.
+    not_found: NotFound;
+    /// What was to be created exists already.
+    already_exists: AlreadyExists;
+    /// The caller is known and is not allowed to do this.
+    permission_denied: PermissionDenied;
+    /// A quota, a limit or a capacity is used up.
+    resource_exhausted: ResourceExhausted;
+    /// The system is not in the state the call needs.
+    failed_precondition: FailedPrecondition;
+    /// The call lost against a concurrent one.
+    aborted: Aborted;
+    /// The call went past the valid range.
+    out_of_range: OutOfRange;
+    /// The server does not know or support this method.
+    unimplemented: Unimplemented;
+    /// Something that must hold does not: a defect.
+    internal: Internal;
+    /// The service cannot be reached, or not now.
+    unavailable: Unavailable;
+    /// Data is lost or damaged and does not come back.
+    data_loss: DataLoss;
+    /// The caller did not prove who it is.
+    unauthenticated: Unauthenticated;
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.inner;
+        write!(f, "{}", inner.code)?;
+        if !inner.message.is_empty() {
+            write!(f, ": {}", inner.message)?;
+        }
+        let mut separator = " (";
+        if let Some(phase) = inner.phase {
+            write!(f, "{separator}phase: {phase}")?;
+            separator = ", ";
+        }
+        if let Some(endpoint) = &inner.endpoint {
+            write!(f, "{separator}endpoint: {endpoint}")?;
+            separator = ", ";
+        }
+        if let Some(outcome) = inner.outcome {
+            let text = match outcome {
+                Outcome::NotSent => "not sent",
+                Outcome::NotProcessed => "not processed",
+                _ => "unknown",
+            };
+            write!(f, "{separator}outcome: {text}")?;
+            separator = ", ";
+        }
+        if separator == ", " {
+            f.write_str(")")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.inner;
+        let mut out = f.debug_struct("Status");
+        out.field("code", &inner.code)
+            .field("message", &inner.message);
+        if !inner.details.is_empty() {
+            out.field("details", &inner.details);
+        }
+        if !inner.metadata.is_empty() {
+            out.field("metadata", &inner.metadata);
+        }
+        if let Some(phase) = inner.phase {
+            out.field("phase", &phase);
+        }
+        if let Some(endpoint) = &inner.endpoint {
+            out.field("endpoint", endpoint);
+        }
+        if let Some(outcome) = inner.outcome {
+            out.field("outcome", &outcome);
+        }
+        if let Some(source) = &inner.source {
+            out.field("source", source);
+        }
+        out.finish()
+    }
+}
+
+impl Error for Status {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.inner
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn Error + 'static))
+    }
+}
+
+impl From<Code> for Status {
+    fn from(code: Code) -> Self {
+        Self::new(code, "")
+    }
+}
+
+impl From<MetadataError> for Status {
+    fn from(error: MetadataError) -> Self {
+        Self::invalid_argument(error.to_string()).with_source(Arc::new(error) as Arc<_>)
+    }
+}
+
+impl From<prost::DecodeError> for Status {
+    fn from(error: prost::DecodeError) -> Self {
+        Self::invalid_argument(format!("the message cannot be decoded: {error}"))
+            .with_source(Arc::new(error) as Arc<_>)
+    }
+}
+
+impl From<std::io::Error> for Status {
+    fn from(error: std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        let code = match error.kind() {
+            ErrorKind::NotFound => Code::NotFound,
+            ErrorKind::PermissionDenied => Code::PermissionDenied,
+            ErrorKind::AlreadyExists => Code::AlreadyExists,
+            ErrorKind::InvalidInput => Code::InvalidArgument,
+            ErrorKind::TimedOut => Code::DeadlineExceeded,
+            ErrorKind::Interrupted => Code::Aborted,
+            ErrorKind::UnexpectedEof => Code::OutOfRange,
+            ErrorKind::OutOfMemory | ErrorKind::StorageFull => Code::ResourceExhausted,
+            ErrorKind::BrokenPipe
+            | ErrorKind::WouldBlock
+            | ErrorKind::AddrInUse
+            | ErrorKind::AddrNotAvailable
+            | ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::NotConnected => Code::Unavailable,
+            _ => Code::Unknown,
+        };
+        Self::new(code, error.to_string()).with_source(Arc::new(error) as Arc<_>)
+    }
+}
+
+impl From<Box<dyn Error + Send + Sync>> for Status {
+    fn from(error: Box<dyn Error + Send + Sync>) -> Self {
+        match error.downcast::<Self>() {
+            Ok(status) => *status,
+            Err(error) => Self::unknown(error.to_string()).with_source(error),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+use std::error::Error;
+
+use crate::{Code, Metadata, Outcome, Status};
+
+#[test]
+fn a_status_is_one_word() {
+    assert!(size_of::<Status>() <= 16);
+    assert_eq!(size_of::<Status>(), size_of::<usize>());
+    assert_eq!(size_of::<Result<(), Status>>(), size_of::<usize>());
+}
+
+#[test]
+fn text_says_code_message_phase_endpoint_and_outcome() {
+    assert_eq!(Status::from(Code::NotFound).to_string(), "NOT_FOUND");
+    assert_eq!(
+        Status::not_found("no user 7").to_string(),
+        "NOT_FOUND: no user 7"
+    );
+    assert_eq!(
+        Status::unavailable("refused")
+            .with_phase("connect")
+            .with_endpoint("iip://[::1]:9")
+            .with_outcome(Outcome::NotSent)
+            .to_string(),
+        "UNAVAILABLE: refused (phase: connect, endpoint: iip://[::1]:9, outcome: not sent)"
+    );
+}
+
+#[test]
+fn parts_are_kept() {
+    let mut metadata = Metadata::new();
+    metadata.insert("k", "v").unwrap();
+    let status = Status::aborted("m")
+        .with_details(&b"d"[..])
+        .with_metadata(metadata)
+        .with_outcome(Outcome::Unknown);
+    let copy = status.clone();
+    assert_eq!(copy.code(), Code::Aborted);
+    assert_eq!(copy.message(), "m");
+    assert_eq!(&copy.details()[..], b"d");
+    assert_eq!(copy.metadata_map().get("k"), Some("v"));
+    assert_eq!(copy.outcome(), Some(Outcome::Unknown));
+    assert_eq!(
+        format!("{status:?}"),
+        r#"Status { code: Aborted, message: "m", details: b"d", metadata: {"k": "v"}, outcome: Unknown }"#
+    );
+}
+
+#[test]
+fn errors_become_statuses() {
+    let status = Status::from(std::io::Error::from(std::io::ErrorKind::NotFound));
+    assert_eq!(status.code(), Code::NotFound);
+    assert!(status.source().is_some());
+    let boxed: Box<dyn Error + Send + Sync> = "broken".into();
+    assert_eq!(Status::from(boxed).to_string(), "UNKNOWN: broken");
+    let boxed: Box<dyn Error + Send + Sync> = Box::new(Status::not_found("x"));
+    assert_eq!(Status::from(boxed).code(), Code::NotFound);
+    let error = Metadata::new().insert("", "").unwrap_err();
+    assert_eq!(Status::from(error).code(), Code::InvalidArgument);
+}

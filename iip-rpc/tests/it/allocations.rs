@@ -1,0 +1,106 @@
+//! What the framework allocates for a small unary call in steady state, beyond the messages' own memory.
+
+use iip_rpc::codegen::{Idempotency, MethodDescriptor, MethodKind, Methods, NamedService, unary};
+use iip_rpc::{Channel, Request, Response, RpcService, Server};
+
+static ADD_ONE: MethodDescriptor = MethodDescriptor::new(
+    "/test.Numbers/AddOne",
+    MethodKind::Unary,
+    Idempotency::Unknown,
+);
+static ADD_ONE_LATER: MethodDescriptor = MethodDescriptor::new(
+    "/test.Numbers/AddOneLater",
+    MethodKind::Unary,
+    Idempotency::Unknown,
+);
+
+#[derive(Clone)]
+struct Numbers(Methods);
+
+impl Numbers {
+    fn new() -> Self {
+        let methods = Methods::builder("test.Numbers")
+            // A number has no memory of its own: all that is counted is the framework's.
+            .unary(&ADD_ONE, |request: Request<u64>| async move {
+                Ok(Response::new(request.into_inner() + 1))
+            })
+            .unary(&ADD_ONE_LATER, |request: Request<u64>| async move {
+                tokio::task::yield_now().await;
+                Ok(Response::new(request.into_inner() + 1))
+            });
+        Self(methods.build())
+    }
+}
+
+impl NamedService for Numbers {
+    const NAME: &'static str = "test.Numbers";
+
+    fn methods(&self) -> &Methods {
+        &self.0
+    }
+}
+
+const CALLS: u64 = 1000;
+
+async fn calls(service: &impl RpcService, method: &'static MethodDescriptor) {
+    for number in 1..=CALLS {
+        let reply: Response<u64> = unary(service, method, Request::new(number)).await.unwrap();
+        assert_eq!(reply.into_inner(), number + 1);
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// Allocations of this thread while it makes [`CALLS`] calls, after as many to warm up. Where the server runs in a
+/// thread of its own, they are the client's; otherwise both sides'.
+fn allocations(method: &'static MethodDescriptor, server_apart: bool) -> u64 {
+    let own = runtime();
+    let apart = runtime();
+    let serving = if server_apart { &apart } else { &own };
+    let server = serving.block_on(
+        Server::builder()
+            .add_service(Numbers::new())
+            .bind("127.0.0.1:0"),
+    );
+    let server = server.unwrap();
+    let address = server.local_addr().to_string();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    serving.spawn(async move {
+        let _ = server.serve().await;
+    });
+    let thread = server_apart.then(|| {
+        std::thread::spawn(move || {
+            let _ = apart.block_on(stopped);
+        })
+    });
+    let channel = own.block_on(Channel::connect(address)).unwrap();
+    own.block_on(calls(&channel, method));
+    let counted = allocation_counter::measure(|| own.block_on(calls(&channel, method)));
+    drop(stop);
+    if let Some(thread) = thread {
+        thread.join().unwrap();
+    }
+    counted.count_total
+}
+
+#[test]
+fn a_small_call_allocates_nothing_on_either_side() {
+    // Not exactly none: buffers of some kilobytes are replaced once in dozens of calls.
+    let client = allocations(&ADD_ONE, true);
+    assert!(client < CALLS / 20, "client: {client} in {CALLS} calls");
+    let both = allocations(&ADD_ONE, false);
+    assert!(both < CALLS / 20, "both: {both} in {CALLS} calls");
+    println!("{client} and {both} in {CALLS} calls");
+}
+
+#[test]
+fn a_handler_that_is_not_ready_at_once_costs_its_task() {
+    let both = allocations(&ADD_ONE_LATER, false);
+    assert!(both < 4 * CALLS, "both: {both} in {CALLS} calls");
+    println!("{both} in {CALLS} calls");
+}

@@ -1,0 +1,17 @@
+//! Integration tests: services as the code generator writes them, called in every way there is.
+
+mod allocations;
+#[allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "written as the code generator writes it"
+)]
+mod greeter;
+mod in_process;
+mod native;
+mod plain;
+mod raw;
+mod settings;
+mod shutdown;
+mod tidy;

@@ -1,0 +1,128 @@
+//! Builders: what they accept, and the errors of what they do not.
+
+use iip_core::server::handler_fn;
+use iip_rpc::server::Listener;
+use iip_rpc::{Channel, Code, Outcome, Request, Server};
+
+use crate::greeter::{GreeterClient, GreeterServer, MyGreeter, hello};
+
+fn server() -> iip_rpc::server::ServerBuilder {
+    Server::builder().add_service(GreeterServer::new(MyGreeter))
+}
+
+#[tokio::test]
+async fn several_listeners_serve_the_same_services() {
+    let folder = std::env::temp_dir().join(format!("iip-rpc-settings-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let socket = format!("unix://{}", folder.join("s.sock").display());
+    let own = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let unix = Listener::bind(&socket.parse().unwrap(), &Default::default())
+        .await
+        .unwrap();
+    let server = server()
+        .listener(own)
+        .listener(unix)
+        .bind("127.0.0.1:0")
+        .await
+        .unwrap();
+    let addresses: Vec<_> = server.local_addrs().map(ToString::to_string).collect();
+    assert_eq!(addresses.len(), 3);
+    assert_eq!(addresses[1], socket);
+    assert_eq!(addresses[2], server.local_addr().to_string());
+    tokio::spawn(server.serve());
+    for address in addresses {
+        let client = GreeterClient::connect(&address).await.unwrap();
+        let reply = client.say_hello(hello("you")).await.unwrap();
+        assert_eq!(reply.get_ref().message, "Hello you!");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test]
+async fn a_service_is_added_once() {
+    let error = server()
+        .add_service(GreeterServer::new(MyGreeter))
+        .bind("127.0.0.1:0")
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("helloworld.Greeter was added twice"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_path_has_one_handler() {
+    let error = server()
+        .handler(
+            "/helloworld.Greeter/SayHello",
+            handler_fn(async |_| Ok(Default::default())),
+        )
+        .bind("127.0.0.1:0")
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("SayHello"), "{error}");
+    assert!(server().build().is_err());
+    assert!(server().bind("nonsense").await.is_err());
+}
+
+#[tokio::test]
+async fn a_target_that_is_no_address_is_refused() {
+    let status = Channel::connect("http://x").await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert_eq!(status.outcome(), Some(Outcome::NotSent));
+    assert!(Channel::builder("").connect_lazy().is_err());
+}
+
+/// The address of a port on which nobody listens.
+async fn nowhere() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    format!("iip://{}", listener.local_addr().unwrap())
+}
+
+#[tokio::test]
+async fn a_connection_that_cannot_be_made_names_phase_and_endpoint() {
+    let target = nowhere().await;
+    let status = Channel::connect(&target).await.unwrap_err();
+    let channel = Channel::builder(&target).connect_lazy().unwrap();
+    let later = GreeterClient::new(channel).say_hello(hello("x")).await;
+    for status in [status, later.unwrap_err()] {
+        assert_eq!(status.code(), Code::Unavailable);
+        assert_eq!(status.outcome(), Some(Outcome::NotSent));
+        assert_eq!(status.phase(), Some("connect"));
+        assert!(status.to_string().contains(&target), "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_a_connection_ends_with_the_deadline() {
+    let channel = Channel::builder("memory://nobody")
+        .wait_for_ready()
+        .connect_lazy()
+        .unwrap();
+    let request = Request::new(hello("x")).timeout(std::time::Duration::from_millis(20));
+    let status = GreeterClient::new(channel)
+        .say_hello(request)
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert_eq!(status.outcome(), Some(Outcome::NotSent));
+    assert_eq!(status.phase(), Some("connect"));
+}
+
+#[tokio::test]
+async fn a_lazy_channel_connects_with_the_first_call() {
+    let server = server().bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().to_string();
+    tokio::spawn(server.serve());
+    let channel = Channel::builder(&address)
+        .min_connections(0)
+        .max_connections(1)
+        .connect_lazy()
+        .unwrap();
+    assert_eq!(channel.endpoint(), address);
+    let client = GreeterClient::new(channel);
+    assert!(client.say_hello(hello("you")).await.is_ok());
+}
