@@ -11,7 +11,7 @@ pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The `timeout_us` of a call without a deadline.
-const NO_DEADLINE: u64 = u64::MAX;
+pub(crate) const NO_DEADLINE: u64 = u64::MAX;
 
 thread_local! {
     /// Deadline of the call whose handler this thread is polling.
@@ -43,13 +43,9 @@ pub(crate) fn on_arrival(
     arrived.checked_add(timeout.min(MAX_TIMEOUT))
 }
 
-/// The `timeout_us` that tells a server of this deadline: the time that remains, 0 when it is over.
-pub(crate) fn remaining_us(deadline: Option<Instant>, now: Instant) -> u64 {
-    match deadline {
-        None => NO_DEADLINE,
-        Some(deadline) => u64::try_from(deadline.saturating_duration_since(now).as_micros())
-            .unwrap_or(NO_DEADLINE),
-    }
+/// `duration` in microseconds, as much as a `timeout_us` can say of it without meaning that there is none.
+pub(crate) fn whole_microseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(NO_DEADLINE - 1)
 }
 
 /// The deadline that calls made by the handler being polled on this thread inherit: that of the handler's own call,

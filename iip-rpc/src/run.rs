@@ -1,4 +1,8 @@
-use std::future::Future;
+use std::future::{Future, pending, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs `future` to its end on a new multi-threaded runtime, one thread a core: a whole `main`, without a dependency
 /// on tokio. Tasks that still run when the future ends are dropped.
@@ -22,6 +26,43 @@ pub fn run<F: Future>(future: F) -> F::Output {
         .build()
         .unwrap_or_else(|error| panic!("the runtime cannot start: {error}"))
         .block_on(future)
+}
+
+/// Ready when the process is asked to stop: by SIGTERM, as service managers do, or by SIGINT, as Ctrl-C does. From the
+/// first poll on, neither signal ends the process by itself any more.
+///
+/// ```no_run
+/// # async fn serve(server: iip_rpc::Server) -> std::io::Result<()> {
+/// let grace = std::time::Duration::from_secs(30);
+/// server.serve_with_shutdown(iip_rpc::shutdown_signal(), grace).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Cancel safety
+///
+/// Dropping the future loses a signal that comes before it is called again.
+pub async fn shutdown_signal() {
+    // A signal that cannot be listened to never comes; the other one still does.
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => pending().await,
+        }
+    };
+    let interrupted = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            pending().await
+        }
+    };
+    let (mut terminated, mut interrupted) = (pin!(terminated), pin!(interrupted));
+    poll_fn(|context| {
+        if terminated.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        interrupted.as_mut().poll(context)
+    })
+    .await;
 }
 
 /// Includes the code that iip-codegen generated for a protobuf package in `build.rs`.

@@ -292,6 +292,12 @@ impl From<std::io::Error> for Status {
     }
 }
 
+impl From<tokio::time::error::Elapsed> for Status {
+    fn from(error: tokio::time::error::Elapsed) -> Self {
+        Self::deadline_exceeded(error.to_string()).with_source(Arc::new(error) as Arc<_>)
+    }
+}
+
 impl From<Box<dyn Error + Send + Sync>> for Status {
     fn from(error: Box<dyn Error + Send + Sync>) -> Self {
         match error.downcast::<Self>() {

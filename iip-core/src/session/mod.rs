@@ -22,6 +22,10 @@ mod server;
 mod table;
 
 #[cfg(test)]
+mod calls_tests;
+#[cfg(test)]
+mod hello_tests;
+#[cfg(test)]
 mod json_tests;
 #[cfg(test)]
 mod kinds_tests;

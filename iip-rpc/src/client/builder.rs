@@ -5,7 +5,7 @@ use iip_core::client::{BackoffConfig, Client, ClientBuilder};
 use iip_core::session::{KeepAlive, Limits};
 use iip_core::transport::{Address, AddressError, TcpOptions};
 
-use super::{Channel, failure};
+use super::Channel;
 use crate::deadline::DEFAULT_TIMEOUT;
 use crate::{Outcome, Status};
 
@@ -135,9 +135,7 @@ impl ChannelBuilder {
     /// Dropping the future closes what was opened.
     pub async fn connect(self) -> Result<Channel, Status> {
         let (client, timeout, max_message) = self.finish()?;
-        let client = client.connect().await;
-        let client = client.map_err(|error| failure::status(error, None))?;
-        Ok(channel(client, timeout, max_message))
+        Ok(channel(client.connect().await?, timeout, max_message))
     }
 
     /// Makes a channel that connects when the first call is made, which must be inside a runtime.

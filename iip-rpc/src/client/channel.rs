@@ -8,8 +8,7 @@ use iip_core::conn::{CallFailure, Connection};
 use iip_core::session::{Format, Payload};
 use iip_core::{Error, Outcome};
 
-use super::failure;
-use crate::deadline::{after, now, remaining_us};
+use crate::deadline::{NO_DEADLINE, now, whole_microseconds};
 use crate::envelope::{self, Direction, Head, Trailer};
 use crate::{Body, Code, Metadata, MethodDescriptor, Request, Response, RpcService, Status, plain};
 
@@ -44,39 +43,51 @@ impl Channel {
     }
 
     fn failed(&self, error: Error) -> Status {
-        failure::status(error, Some(&self.endpoint))
+        self.here(Status::from(error))
     }
 
-    /// The deadline of a call, and whether it is its own. A call without one has the channel's, counted from now.
-    fn deadline(&self, own: Option<Instant>) -> Option<Instant> {
-        own.or_else(|| self.timeout.and_then(after))
+    /// Adds where the call went.
+    fn here(&self, status: Status) -> Status {
+        status.with_endpoint(Arc::clone(&self.endpoint))
     }
 
-    /// The request in the form that the server at the other end of `connection` understands.
+    fn not_sent(&self, status: Status) -> Status {
+        self.here(status)
+            .with_phase("send")
+            .with_outcome(Outcome::NotSent)
+    }
+
+    /// The request in the form that the server at the other end of `connection` understands. `timeout`: what is left of
+    /// the call's own deadline, in microseconds.
     fn encode(
         &self,
         connection: &Connection,
         body: Body,
         metadata: &Metadata,
-        own: Option<Instant>,
-        deadline: Option<Instant>,
+        timeout: Timeout,
     ) -> Result<Payload, Status> {
         let limit = connection.max_message();
         if body.len() > limit {
-            return Err(Status::resource_exhausted(format!(
+            return Err(self.not_sent(Status::resource_exhausted(format!(
                 "the message has {} bytes and the server accepts {limit} (setting: the server's max_message)",
                 body.len()
-            ))
-            .with_phase("send")
-            .with_endpoint(Arc::clone(&self.endpoint))
-            .with_outcome(Outcome::NotSent));
+            ))));
         }
         if !connection.is_native() {
+            if !metadata.is_empty() {
+                tracing::debug!(
+                    endpoint = &*self.endpoint,
+                    "metadata cannot be sent to a plain server"
+                );
+            }
             return Ok(Payload::from(plain::outgoing(body.into_message())));
         }
-        // The server knows its own default: only another timeout has to travel.
-        let timeout_us = (own.is_some() || self.timeout != connection.default_timeout())
-            .then(|| remaining_us(deadline, now()));
+        let timeout_us = match timeout {
+            Timeout::Own(microseconds) => Some(microseconds),
+            // The server knows its own default: only another one has to travel.
+            Timeout::Default if self.timeout == connection.default_timeout() => None,
+            Timeout::Default => Some(self.timeout.map_or(NO_DEADLINE, whole_microseconds)),
+        };
         Ok(envelope::write(
             Head::to_record(timeout_us, metadata),
             body.into_message(),
@@ -86,41 +97,60 @@ impl Channel {
 
     /// The response in `data`.
     fn decode(&self, native: bool, data: Bytes) -> Result<Response<Body>, Status> {
-        let here = |status: Status| status.with_endpoint(Arc::clone(&self.endpoint));
         if !native {
-            let message = plain::response(data).map_err(here)?;
+            let message = plain::response(data).map_err(|status| self.here(status))?;
             return Ok(Response::new(Body::from_message(message)));
         }
         let inbound = envelope::read(Direction::Response, data, self.max_message)
-            .map_err(|error| here(error.in_response()))?;
+            .map_err(|error| self.here(error.in_response()))?;
         let trailers = match inbound.trailer {
             None => Metadata::new(),
             Some(Trailer::Ok(trailers)) => trailers,
-            Some(Trailer::Failed(status)) => return Err(here(status)),
+            Some(Trailer::Failed(status)) => return Err(self.here(status)),
         };
         // The reader lets a response without a message pass only where it failed.
         let message = inbound
             .message
-            .ok_or_else(|| here(Status::new(Code::Internal, "the response has no message")))?;
+            .ok_or_else(|| self.here(Status::new(Code::Internal, "the response has no message")))?;
         let mut response = Response::new(Body::from_message(message));
         response.set_metadata(inbound.head.metadata, trailers);
         Ok(response)
     }
 }
 
+/// How long a call may take.
+#[derive(Clone, Copy)]
+enum Timeout {
+    /// As long as the channel's calls may by default.
+    Default,
+    /// As its own deadline says, microseconds.
+    Own(u64),
+}
+
 impl RpcService for Channel {
     async fn call(&self, request: Request<Body>) -> Result<Response<Body>, Status> {
         let Some(method) = request.method() else {
-            return Err(Status::internal("the request names no method")
-                .with_phase("encode")
-                .with_outcome(Outcome::NotSent));
+            return Err(self.not_sent(Status::internal("the request names no method")));
         };
-        let own = request.deadline();
-        let deadline = self.deadline(own);
+        let now = now();
+        let (timeout, deadline) = match request.deadline() {
+            None => (
+                Timeout::Default,
+                self.timeout.and_then(|timeout| now.checked_add(timeout)),
+            ),
+            Some(deadline) if deadline <= now => {
+                let text = "the deadline passed before the call was sent (setting: timeout)";
+                return Err(self.not_sent(Status::deadline_exceeded(text)));
+            }
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(now);
+                (Timeout::Own(whole_microseconds(left)), Some(deadline))
+            }
+        };
         let (body, request) = request.take();
         let connection = self.ready(deadline).await?;
         let native = connection.is_native();
-        let payload = self.encode(&connection, body, request.metadata_map(), own, deadline)?;
+        let payload = self.encode(&connection, body, request.metadata_map(), timeout)?;
         let data = self.send(connection, method, payload, deadline).await?;
         self.decode(native, data)
     }
@@ -154,12 +184,9 @@ impl Channel {
             connection = self.ready(deadline).await?;
             if connection.is_native() != native {
                 // The payload has the other form. It happens once, when a server is replaced by one of the other kind.
-                return Err(Status::unavailable(
-                    "the server was replaced by one that speaks another version of the protocol",
-                )
-                .with_phase("send")
-                .with_endpoint(Arc::clone(&self.endpoint))
-                .with_outcome(Outcome::NotSent));
+                let text =
+                    "the server was replaced by one that speaks another version of the protocol";
+                return Err(self.not_sent(Status::unavailable(text)));
             }
         }
     }

@@ -6,26 +6,24 @@ use crate::{Code, Status, plain};
 
 /// What a caller gets for a call that the connection, the pool or the server's framework failed. The error's text names
 /// the endpoint and the setting to change.
-pub(super) fn status(error: Error, endpoint: Option<&Arc<str>>) -> Status {
-    let (code, phase) = match error.kind() {
-        ErrorKind::Connect => (Code::Unavailable, "connect"),
-        ErrorKind::Closed => (Code::Unavailable, "call"),
-        ErrorKind::Deadline if error.outcome() == Outcome::NotSent => {
-            (Code::DeadlineExceeded, "connect")
-        }
-        ErrorKind::Deadline => (Code::DeadlineExceeded, "response"),
-        ErrorKind::Refused { code } => (plain::code_of(*code), "call"),
-        ErrorKind::TooLarge => (Code::ResourceExhausted, "response"),
-        ErrorKind::QueueFull => (Code::ResourceExhausted, "queue"),
-        _ => (Code::Internal, "call"),
-    };
-    let outcome = error.outcome();
-    let mut status = Status::new(code, error.to_string())
-        .with_phase(phase)
-        .with_outcome(outcome)
-        .with_source(Arc::new(error) as Arc<_>);
-    if let Some(endpoint) = endpoint {
-        status = status.with_endpoint(Arc::clone(endpoint));
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let (code, phase) = match error.kind() {
+            ErrorKind::Connect => (Code::Unavailable, "connect"),
+            ErrorKind::Closed => (Code::Unavailable, "call"),
+            ErrorKind::Deadline if error.outcome() == Outcome::NotSent => {
+                (Code::DeadlineExceeded, "connect")
+            }
+            ErrorKind::Deadline => (Code::DeadlineExceeded, "response"),
+            ErrorKind::Refused { code } => (plain::code_of(*code), "call"),
+            ErrorKind::TooLarge => (Code::ResourceExhausted, "response"),
+            ErrorKind::QueueFull => (Code::ResourceExhausted, "queue"),
+            _ => (Code::Internal, "call"),
+        };
+        let outcome = error.outcome();
+        Self::new(code, error.to_string())
+            .with_phase(phase)
+            .with_outcome(outcome)
+            .with_source(Arc::new(error) as Arc<_>)
     }
-    status
 }

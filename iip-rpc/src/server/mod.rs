@@ -9,6 +9,7 @@ mod serve;
 #[cfg(test)]
 mod route_tests;
 
+pub use async_trait::async_trait;
 pub use builder::ServerBuilder;
 pub use iip_core::server::{
     ConnectionLimits, FrameReceiver, FrameSender, Handler, HandlerError, Incoming, Listener, Peer,

@@ -89,18 +89,16 @@ fn allocations(method: &'static MethodDescriptor, server_apart: bool) -> u64 {
 }
 
 #[test]
-fn a_small_call_allocates_nothing_on_either_side() {
-    // Not exactly none: buffers of some kilobytes are replaced once in dozens of calls.
+fn a_small_call_allocates_nothing_on_the_client() {
+    // Not exactly nothing: buffers of some kilobytes are replaced once in dozens of calls.
     let client = allocations(&ADD_ONE, true);
-    assert!(client < CALLS / 20, "client: {client} in {CALLS} calls");
-    let both = allocations(&ADD_ONE, false);
-    assert!(both < CALLS / 20, "both: {both} in {CALLS} calls");
-    println!("{client} and {both} in {CALLS} calls");
+    assert!(client < CALLS / 20, "{client} in {CALLS} calls");
 }
 
+/// A handler that is ready at once allocates nothing either, but whether it is run in place or in a task depends on
+/// how long it took before, and so on the load of this machine; `server/route_tests.rs` counts it without.
 #[test]
 fn a_handler_that_is_not_ready_at_once_costs_its_task() {
     let both = allocations(&ADD_ONE_LATER, false);
-    assert!(both < 4 * CALLS, "both: {both} in {CALLS} calls");
-    println!("{both} in {CALLS} calls");
+    assert!(both < 4 * CALLS, "{both} in {CALLS} calls");
 }

@@ -173,6 +173,7 @@ async fn an_expired_call_is_not_sent() {
     let request = Request::new(hello("panic")).timeout(Duration::ZERO);
     let status = client.say_hello(request).await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert_eq!(status.outcome(), Some(Outcome::NotSent));
 }
 
 /// Counts the calls that run at a time.

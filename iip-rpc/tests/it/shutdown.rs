@@ -1,6 +1,9 @@
 //! Servers that stop.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use iip_rpc::{Code, Request, Response, Server, Status};
@@ -56,6 +59,19 @@ async fn a_server_that_stops_answers_what_it_accepted() {
     assert_eq!(call.await.unwrap().unwrap().get_ref().message, "late");
     let report = serving.await.unwrap().unwrap();
     assert_eq!((report.cut_calls, report.cut_connections), (0, 0));
+}
+
+#[tokio::test]
+async fn a_signal_asks_to_stop() {
+    let mut stop = pin!(iip_rpc::shutdown_signal());
+    // The first poll takes the signals over.
+    let first = poll_fn(|context| Poll::Ready(stop.as_mut().poll(context))).await;
+    assert!(first.is_pending());
+    let sent = std::process::Command::new("kill")
+        .args(["-TERM", &std::process::id().to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+    stop.await;
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@
 
 mod in_process;
 mod names;
+mod repository;
+mod tidy;
 mod unused;
 mod well_known;
 

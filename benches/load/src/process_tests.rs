@@ -1,0 +1,23 @@
+use std::time::Duration;
+
+use crate::{burn, cpu_time, resident_bytes};
+
+#[test]
+fn a_process_can_observe_itself() {
+    let own = std::process::id();
+    let before = cpu_time(own).unwrap();
+    burn(Duration::from_millis(20));
+    assert!(cpu_time(own).unwrap() > before);
+    assert!(resident_bytes(own).unwrap() > 100_000);
+}
+
+#[test]
+fn a_process_that_is_not_there_is_named() {
+    let nobody = u32::MAX;
+    for error in [
+        cpu_time(nobody).unwrap_err(),
+        resident_bytes(nobody).unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("4294967295"), "{error}");
+    }
+}

@@ -1,0 +1,100 @@
+//! What a client asks of a server.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::closed_loop::Failure;
+
+/// What the handler does with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Returns the request's payload at once.
+    Echo,
+    /// Gives way to other tasks once, then returns the payload.
+    Yield,
+    /// Uses [`BURN`](crate::BURN) of CPU time, then returns the payload.
+    Burn,
+}
+
+impl Operation {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Echo => "echo",
+            Self::Yield => "yield",
+            Self::Burn => "burn",
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A text that names no [`Operation`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownOperation(String);
+
+impl fmt::Display for UnknownOperation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unknown workload `{}`: use echo, yield or burn", self.0)
+    }
+}
+
+impl std::error::Error for UnknownOperation {}
+
+impl FromStr for Operation {
+    type Err = UnknownOperation;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Echo, Self::Yield, Self::Burn]
+            .into_iter()
+            .find(|operation| operation.name() == text)
+            .ok_or_else(|| UnknownOperation(text.to_owned()))
+    }
+}
+
+/// One measurement that a client makes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Load {
+    /// What the handler does.
+    pub operation: Operation,
+    /// Callers on the one connection, each with one call at a time; at least 1.
+    pub callers: usize,
+    /// Bytes of payload in a request and in its response.
+    pub size: usize,
+    /// How long the load runs before anything is counted.
+    pub warm_up: Duration,
+    /// How long calls are counted.
+    pub duration: Duration,
+}
+
+/// The payload of one caller: it begins and ends with bytes of the caller's own, so that [`verify`] notices
+/// an answer that belongs to another caller.
+pub fn payload(caller: usize, size: usize) -> Bytes {
+    let mark = (caller as u64 + 1).to_le_bytes();
+    Bytes::from_iter(mark.into_iter().cycle().take(size))
+}
+
+/// Checks that `received` answers `sent`: its length, and up to 8 bytes at both ends. Comparing all of a large
+/// payload would measure the comparison.
+///
+/// # Errors
+///
+/// A text that says what differs.
+pub fn verify(sent: &[u8], received: &[u8]) -> Result<(), Failure> {
+    if sent.len() != received.len() {
+        return Err(format!("sent {} bytes, received {}", sent.len(), received.len()).into());
+    }
+    let end = sent.len().min(8);
+    let tail = sent.len() - end;
+    if sent[..end] != received[..end] || sent[tail..] != received[tail..] {
+        return Err("received the payload of another caller".into());
+    }
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! The load on this project: generated client and server over TCP, everything at its defaults.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use bytes::Bytes;
+use iip_load::{BURN, Caller, Failure, Framework, Operation, burn, verify};
+use iip_rpc::{Channel, Request, Response, Server, Status};
+
+#[allow(missing_docs, unreachable_pub, reason = "generated")]
+mod bench {
+    iip_rpc::include_proto!("bench");
+}
+
+use bench::{Echo, EchoClient, EchoMessage, EchoServer};
+
+struct EchoService;
+
+impl Echo for EchoService {
+    async fn echo(&self, request: Request<EchoMessage>) -> Result<Response<EchoMessage>, Status> {
+        Ok(Response::new(request.into_inner()))
+    }
+
+    async fn echo_yield(
+        &self,
+        request: Request<EchoMessage>,
+    ) -> Result<Response<EchoMessage>, Status> {
+        tokio::task::yield_now().await;
+        Ok(Response::new(request.into_inner()))
+    }
+
+    async fn burn(&self, request: Request<EchoMessage>) -> Result<Response<EchoMessage>, Status> {
+        burn(BURN);
+        Ok(Response::new(request.into_inner()))
+    }
+}
+
+struct Iip;
+
+impl Framework for Iip {
+    const NAME: &'static str = "iip";
+    type Connection = Channel;
+    type Caller = IipCaller;
+
+    async fn serve(listen: SocketAddr, announce: fn(SocketAddr)) -> Result<(), Failure> {
+        let server = Server::builder()
+            .add_service(EchoServer::new(EchoService))
+            .bind(listen.to_string())
+            .await?;
+        let address = server.local_addr().socket_addr();
+        announce(address.ok_or("the server is not bound to a socket address")?);
+        server.serve().await?;
+        Ok(())
+    }
+
+    async fn connect(address: SocketAddr) -> Result<Channel, Failure> {
+        // What is compared is one connection. It is also what the defaults come to: the pool opens a second one only
+        // for more calls at a time than a connection has channels.
+        let channel = Channel::builder(format!("iip://{address}")).max_connections(1);
+        Ok(channel.connect().await?)
+    }
+
+    fn caller(
+        connection: &Channel,
+        _index: usize,
+        operation: Operation,
+        payload: Bytes,
+    ) -> IipCaller {
+        IipCaller {
+            client: EchoClient::new(connection.clone()),
+            operation,
+            payload,
+        }
+    }
+}
+
+struct IipCaller {
+    client: EchoClient<Channel>,
+    operation: Operation,
+    payload: Bytes,
+}
+
+impl Caller for IipCaller {
+    async fn call(&mut self) -> Result<(), Failure> {
+        let request = EchoMessage {
+            payload: self.payload.clone(),
+        };
+        let response = match self.operation {
+            Operation::Echo => self.client.echo(request).await?,
+            Operation::Yield => self.client.echo_yield(request).await?,
+            Operation::Burn => self.client.burn(request).await?,
+        };
+        verify(&self.payload, &response.get_ref().payload)
+    }
+}
+
+fn main() -> ExitCode {
+    iip_load::run::<Iip>()
+}

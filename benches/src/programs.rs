@@ -1,0 +1,264 @@
+//! The programs under comparison: built with cargo, started as child processes.
+
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::str::FromStr;
+use std::time::Duration;
+
+use iip_load::{Failure, Measurement};
+
+use crate::suite::Workload;
+
+/// A framework under comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// This project: generated client and server.
+    Iip,
+    /// gRPC.
+    Tonic,
+    /// The hand-written echo without RPC.
+    Raw,
+}
+
+impl Name {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 3] = [Self::Iip, Self::Tonic, Self::Raw];
+
+    /// The name on the command line and in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Iip => "iip",
+            Self::Tonic => "tonic",
+            Self::Raw => "raw",
+        }
+    }
+
+    /// Whether it can run this load: without RPC there are no handlers.
+    pub fn supports(self, workload: Workload) -> bool {
+        self != Self::Raw || workload.operation == iip_load::Operation::Echo
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A text that names no framework.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownName(String);
+
+impl fmt::Display for UnknownName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unknown framework `{}`: use iip, tonic or raw", self.0)
+    }
+}
+
+impl std::error::Error for UnknownName {}
+
+impl FromStr for Name {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|name| name.as_str() == text)
+            .ok_or_else(|| UnknownName(text.to_owned()))
+    }
+}
+
+/// Where the built programs are.
+#[derive(Debug)]
+pub struct Programs {
+    own: PathBuf,
+    peers: PathBuf,
+}
+
+impl Programs {
+    /// Builds what `names` needs, optimised, in the target folder of the running program; the peers in a folder
+    /// `peers` of it, unless `peers_target` says otherwise.
+    ///
+    /// # Errors
+    ///
+    /// Cargo cannot be started or fails.
+    pub fn build(names: &[Name], peers_target: Option<PathBuf>) -> Result<Self, Failure> {
+        let benches = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let running = std::env::current_exe()?;
+        // The running program is `<target>/<profile>/<name>`.
+        let target = running
+            .ancestors()
+            .nth(2)
+            .ok_or("no target folder above the running program")?;
+        let peers_target = peers_target.unwrap_or_else(|| target.join("peers"));
+        if names.contains(&Name::Iip) {
+            cargo_build(&benches.join("Cargo.toml"), target, &["--bin", "iip-echo"])?;
+        }
+        if names.iter().any(|&name| name != Name::Iip) {
+            cargo_build(&benches.join("peers/Cargo.toml"), &peers_target, &[])?;
+        }
+        Ok(Self {
+            own: target.join("release"),
+            peers: peers_target.join("release"),
+        })
+    }
+
+    fn command(&self, name: Name) -> Command {
+        let folder = match name {
+            Name::Iip => &self.own,
+            Name::Tonic | Name::Raw => &self.peers,
+        };
+        Command::new(folder.join(format!("{name}-echo")))
+    }
+
+    /// Starts a server on a free port and waits for its address.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be started, or ends without saying its address.
+    pub fn server(&self, name: Name) -> Result<Server, Failure> {
+        let mut command = self.command(name);
+        command.args(["server", "--listen", "127.0.0.1:0"]);
+        let (child, line) = start(command, Stdio::null())?;
+        let address = line
+            .trim()
+            .parse()
+            .map_err(|_| format!("{name} server said `{}` for its address", line.trim()))?;
+        Ok(Server {
+            name,
+            address,
+            child,
+        })
+    }
+
+    /// Runs one client against `server`.
+    ///
+    /// # Errors
+    ///
+    /// The client fails: its text, or what is wrong with its report.
+    pub fn measure(
+        &self,
+        server: &Server,
+        workload: Workload,
+        warm_up: Duration,
+        duration: Duration,
+    ) -> Result<Measurement, Failure> {
+        let output = self
+            .command(server.name)
+            .arg("client")
+            .args(["--addr", &server.address.to_string()])
+            .args(["--server-pid", &server.process().to_string()])
+            .args(["--workload", workload.operation.name()])
+            .args(["--callers", &workload.callers.to_string()])
+            .args(["--size", &workload.size.to_string()])
+            .args(["--warm-up", &warm_up.as_secs_f64().to_string()])
+            .args(["--seconds", &duration.as_secs_f64().to_string()])
+            .output()?;
+        if !output.status.success() {
+            let text = String::from_utf8_lossy(&output.stderr);
+            return Err(format!(
+                "{} client, {workload}: {}: {}",
+                server.name,
+                output.status,
+                text.trim()
+            )
+            .into());
+        }
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// Starts a client that opens `connections` connections, makes one call on each and holds them.
+    ///
+    /// # Errors
+    ///
+    /// The client fails before all are open; its text is on standard error.
+    pub fn hold_idle(&self, server: &Server, connections: usize) -> Result<IdleClient, Failure> {
+        let mut command = self.command(server.name);
+        command
+            .arg("idle")
+            .args(["--addr", &server.address.to_string()])
+            .args(["--connections", &connections.to_string()]);
+        let (mut child, line) = start(command, Stdio::piped())?;
+        if line.trim() != "ready" {
+            return Err(format!("{} idle client said `{}`", server.name, line.trim()).into());
+        }
+        let input = child.0.stdin.take();
+        Ok(IdleClient {
+            _input: input,
+            _child: child,
+        })
+    }
+}
+
+/// A server that ends when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    name: Name,
+    address: SocketAddr,
+    child: EndedOnDrop,
+}
+
+impl Server {
+    /// The id of its process.
+    pub fn process(&self) -> u32 {
+        self.child.0.id()
+    }
+}
+
+/// A client that holds connections until this is dropped.
+#[derive(Debug)]
+pub struct IdleClient {
+    _input: Option<ChildStdin>,
+    _child: EndedOnDrop,
+}
+
+#[derive(Debug)]
+struct EndedOnDrop(Child);
+
+impl Drop for EndedOnDrop {
+    fn drop(&mut self) {
+        // Whatever is wrong with the child, there is nobody left to tell.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a program and reads the first line it prints.
+fn start(mut command: Command, input: Stdio) -> io::Result<(EndedOnDrop, String)> {
+    let program = command.get_program().to_owned();
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", program.display()));
+    let mut child = EndedOnDrop(
+        command
+            .stdin(input)
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(named)?,
+    );
+    let mut line = String::new();
+    if let Some(output) = child.0.stdout.take() {
+        BufReader::new(output.take(1024)).read_line(&mut line)?;
+    }
+    Ok((child, line))
+}
+
+fn cargo_build(manifest: &Path, target: &Path, more: &[&str]) -> Result<(), Failure> {
+    // Set by `cargo run`: the same toolchain again.
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--release", "--manifest-path"])
+        .arg(manifest)
+        .arg("--target-dir")
+        .arg(target)
+        .args(more)
+        .stdout(Stdio::null())
+        .status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("cargo build of {}: {status}", manifest.display()).into())
+    }
+}
