@@ -141,11 +141,14 @@ impl Backoff {
         delay
     }
 
-    /// Takes note of the end of a connection that had lived for `life`.
-    pub(crate) fn connection_ended(&mut self, life: Duration) {
-        if life >= self.config.reset_after {
+    /// Takes note of the end of a connection that had lived for `life`. False: it proves nothing, and the next attempt
+    /// is to wait like one after a failure.
+    pub(crate) fn connection_ended(&mut self, life: Duration) -> bool {
+        let proven = life >= self.config.reset_after;
+        if proven {
             self.ceiling = self.config.base;
         }
+        proven
     }
 }
 

@@ -7,44 +7,40 @@ use crate::conn::{Connection, Observer};
 use crate::session::ClientConfig;
 use crate::transport::connect;
 
-/// Makes connections until the pool has what it wants, with pauses between attempts that fail.
+/// Makes connections until the pool has what it wants, with pauses after attempts that fail and after connections that
+/// do not last.
 pub(super) async fn run(pool: Weak<Pool>) {
     let mut random = fastrand::Rng::new();
     loop {
         let Some(strong) = pool.upgrade() else {
             return;
         };
-        let attempt = attempt(&strong).await;
         let pause = {
             let mut state = strong.state();
-            match attempt {
-                Ok(connection) => {
-                    state.failure = None;
-                    state.demand = false;
-                    drop(state);
-                    strong.add(connection);
-                    state = strong.state();
-                    if !strong.wants_connection(&state) {
-                        state.dialing = false;
-                        return;
-                    }
-                    None
-                }
-                Err(failure) => {
-                    tracing::debug!(endpoint = %strong.name, %failure, "connecting failed");
-                    state.failure = Some(Arc::new(failure));
-                    if !strong.wants_connection(&state) {
-                        state.dialing = false;
-                        return;
-                    }
-                    Some(state.backoff.next_delay(&mut random))
-                }
+            // Those who asked for it may have given up, or found a channel elsewhere.
+            state.demand &= strong.is_awaited();
+            if !strong.wants_connection(&state) {
+                state.dialing = false;
+                state.failure = None;
+                return;
             }
+            std::mem::take(&mut state.hold).then(|| state.backoff.next_delay(&mut random))
         };
-        strong.changed.notify_waiters();
-        drop(strong);
         if let Some(pause) = pause {
+            drop(strong);
             tokio::time::sleep(pause).await;
+            continue;
+        }
+        match attempt(&strong).await {
+            Ok(connection) => strong.add(connection),
+            Err(failure) => {
+                tracing::debug!(endpoint = %strong.name, %failure, "connecting failed");
+                let mut state = strong.state();
+                state.failure = Some(Arc::new(failure));
+                state.hold = true;
+                drop(state);
+                strong.changed.notify_waiters();
+            }
         }
     }
 }

@@ -44,6 +44,8 @@ pub(super) struct State {
     /// Every channel was in use when a call came.
     pub(super) demand: bool,
     pub(super) backoff: Backoff,
+    /// The connection lost last did not live long enough to show that the server works: the next attempt is to wait.
+    pub(super) hold: bool,
     /// Why the last attempt failed, if none has succeeded since.
     pub(super) failure: Option<Arc<ConnectFailure>>,
     closed: bool,
@@ -78,6 +80,7 @@ impl Client {
             dialing: false,
             demand: false,
             backoff: Backoff::new(config.backoff.clone()),
+            hold: false,
             failure: None,
             closed: false,
         };
@@ -160,11 +163,10 @@ impl Pool {
         let members = self.read();
         let mut best: Option<(usize, &Member)> = None;
         for member in members.iter() {
-            if let Some(load) = member.connection.load() {
-                if best.is_none_or(|(least, _)| load < least) {
+            if let Some(load) = member.connection.load()
+                && best.is_none_or(|(least, _)| load < least) {
                     best = Some((load, member));
                 }
-            }
         }
         best.map(|(_, member)| member.connection.clone())
     }
@@ -204,20 +206,19 @@ impl Pool {
 
     /// Asks for what is lacking: channels of the connections there are, or one more connection.
     fn grow(self: &Arc<Self>) -> Result<(), Error> {
-        let have = {
-            let members = self.read();
-            for member in members.iter() {
-                member.connection.grow();
-            }
-            members.len()
-        };
         let mut state = self.state();
         if state.closed {
             let text = format!("the client of {} was closed", self.name);
             return Err(Error::new(ErrorKind::Closed, Outcome::NotSent, text));
         }
-        if have == 0 && !self.config.wait_for_ready {
-            if let Some(failure) = &state.failure {
+        let (have, growing) = {
+            let members = self.read();
+            // Every one of them is asked.
+            let growing = members.iter().filter(|member| member.connection.grow());
+            (members.len(), growing.count() > 0)
+        };
+        if have == 0 && state.dialing && !self.config.wait_for_ready
+            && let Some(failure) = &state.failure {
                 return Err(Error::new(
                     ErrorKind::Connect,
                     Outcome::NotSent,
@@ -225,8 +226,7 @@ impl Pool {
                 )
                 .with_source(Arc::clone(failure)));
             }
-        }
-        if have < self.config.max_connections {
+        if have < self.config.max_connections && !growing {
             state.demand = true;
             self.dial(&mut state);
         }
@@ -248,16 +248,31 @@ impl Pool {
                 || state.demand && have < self.config.max_connections)
     }
 
-    pub(super) fn add(&self, connection: Connection) {
-        let member = Member {
-            connection,
-            since: now(),
-        };
-        self.connections
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(member);
-        self.changed.notify_waiters();
+    /// Takes a connection that was just made.
+    pub(super) fn add(self: &Arc<Self>, connection: Connection) {
+        {
+            let mut state = self.state();
+            state.failure = None;
+            state.demand = false;
+            if state.closed {
+                connection.close();
+            }
+            let mut members = self
+                .connections
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            members.push(Member {
+                connection,
+                since: now(),
+            });
+        }
+        // Nobody was told what happened to it before it was here.
+        self.sweep();
+    }
+
+    /// Whether a call waits.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// Lets go of connections that take no more calls, and sees to their replacement.
@@ -279,9 +294,8 @@ impl Pool {
         let mut state = self.state();
         for (connection, since) in gone {
             connection.close();
-            state
-                .backoff
-                .connection_ended(now().saturating_duration_since(since));
+            let life = now().saturating_duration_since(since);
+            state.hold |= !state.backoff.connection_ended(life);
         }
         if self.wants_connection(&state) && state.failure.is_none() {
             self.dial(&mut state);

@@ -105,6 +105,7 @@ impl Future for CallFuture {
                 }
                 let data = slot.received.pop_front();
                 let failure = slot.failure.take();
+                slot.complete = failure.is_none();
                 let driver = release(&mut state, call);
                 this.shared.publish(&state);
                 let ended = failure
@@ -142,8 +143,14 @@ fn open(
     waker: Option<&Waker>,
 ) -> Result<CallId, CallFailure> {
     let mut state = shared.lock();
-    let opened = state.session.open(path, options, payload, now());
+    // Only the first call after a pause asks how long the pause was.
+    let at = match state.session.in_flight() {
+        0 => now(),
+        _ => state.last_read,
+    };
+    let opened = state.session.open(path, options, payload, at);
     if let Ok(call) = opened {
+        state.opened += 1;
         let slot = state.slots.entry(call.channel);
         if let Some(waker) = waker {
             register(&mut slot.waker, waker);
@@ -178,12 +185,15 @@ fn register(kept: &mut Option<Waker>, waker: &Waker) {
 /// Gives the channel back, and the slot with it.
 fn release(state: &mut ClientState, call: CallId) -> Option<Waker> {
     let slot = state.slots.entry(call.channel);
+    // Only a call that is given up before its answer needs the present time.
+    let answered = slot.complete && slot.failure.is_none();
     slot.complete = false;
     slot.failure = None;
     slot.waker = None;
     slot.sender = None;
     slot.received.clear();
-    state.session.release(call, now());
+    let at = if answered { state.last_read } else { now() };
+    state.session.release(call, at);
     if state.session.has_output() || state.session.has_events() {
         state.schedule()
     } else {

@@ -36,6 +36,7 @@ impl Connection {
 
     /// Begins a call with a whole request and a whole response. For [`Format::Enveloped`] the response is the records
     /// without the envelope, if the server [is native](Self::is_native), and raw data otherwise.
+    #[inline]
     pub fn call(
         &self,
         path: &Path,
@@ -83,32 +84,37 @@ impl Connection {
         }
     }
 
-    /// Asks for more channels, where the server grants them one by one.
-    pub(crate) fn grow(&self) {
+    /// Asks for more channels, where the server grants them one by one. False: there are no more.
+    pub(crate) fn grow(&self) -> bool {
         let mut state = self.shared.lock();
-        state.session.want_channels();
+        let more = state.session.want_channels();
         let driver = state.schedule();
         drop(state);
         if let Some(driver) = driver {
             driver.wake();
         }
+        more
     }
 
     /// Whether the server answered the hello.
+    #[inline]
     pub fn is_native(&self) -> bool {
         self.facts().is_some_and(|server| server.native)
     }
 
     /// The deadline the server gives to calls that carry none; `None` if it gives none, or is plain.
+    #[inline]
     pub fn default_timeout(&self) -> Option<Duration> {
         self.facts().and_then(|server| server.timeout)
     }
 
     /// The largest message the server accepts, bytes.
+    #[inline]
     pub fn max_message(&self) -> usize {
         self.facts().map_or(0, |server| server.max_message)
     }
 
+    #[inline]
     fn facts(&self) -> Option<&ServerFacts> {
         self.shared.server.get()
     }

@@ -37,13 +37,13 @@ pub(crate) enum Transmit {
 pub(crate) trait Endpoint: Send + 'static {
     /// Takes `received` new bytes at the end of `input`, and acts on what they mean.
     fn input(&mut self, input: &mut BytesMut, received: usize, now: Instant);
-    /// Fills `output`, after the socket accepted `written` more bytes. With `patient`, may ask to be called again
-    /// after other tasks ran instead.
+    /// Fills `output`, after the socket accepted `written` more bytes. May ask to be called again after other tasks ran
+    /// instead; `yielded` counts how often that was done since something was read or written.
     fn transmit(
         &mut self,
         output: &mut Vec<u8>,
         written: usize,
-        patient: bool,
+        yielded: u8,
         waker: &Waker,
     ) -> Transmit;
     /// Acts on deadlines that have passed.
@@ -87,8 +87,8 @@ struct Driver<T, E> {
     status: Status,
     /// Bytes the socket accepted and the endpoint does not know of.
     written: usize,
-    /// Whether others were let run since something was read or written last.
-    yielded: bool,
+    /// How often others were let run since something was read or written last.
+    yielded: u8,
     /// Input that was left because the session wanted no more.
     deferred: bool,
     timer: Option<Pin<Box<Sleep>>>,
@@ -106,7 +106,7 @@ pub(crate) async fn drive<T: Io, E: Endpoint>(io: T, endpoint: E) {
         endpoint,
         status,
         written: 0,
-        yielded: false,
+        yielded: 0,
         deferred: false,
         timer: None,
         timer_at: None,
@@ -116,7 +116,7 @@ pub(crate) async fn drive<T: Io, E: Endpoint>(io: T, endpoint: E) {
     while let Turn::Yield = poll_fn(|cx| driver.poll_turn(cx)).await {
         // Not a self-wake: this one runs after every task that is ready now.
         tokio::task::yield_now().await;
-        driver.yielded = true;
+        driver.yielded = driver.yielded.saturating_add(1);
     }
     driver.endpoint.closed(driver.written);
     if E::LINGERS {
@@ -185,7 +185,7 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
     fn take_input(&mut self, count: usize) {
         let now = now();
         self.endpoint.input(&mut self.socket.input, count, now);
-        self.yielded = false;
+        self.yielded = 0;
         self.quiet_at = Some(now + QUIET);
         self.refresh();
         self.deferred = self.status.deferred;
@@ -200,10 +200,10 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
 
     fn poll_output(&mut self, cx: &mut Context<'_>) -> Progress {
         if !self.socket.has_output() {
-            let patient = !self.yielded && !self.status.ended;
+            let yielded = if self.status.ended { u8::MAX } else { self.yielded };
             let transmit = self
                 .endpoint
-                .transmit(&mut self.socket.output, self.written, patient, cx.waker());
+                .transmit(&mut self.socket.output, self.written, yielded, cx.waker());
             self.written = 0;
             match transmit {
                 Transmit::Soon => return Progress::Yield,
@@ -220,7 +220,7 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
                 Progress::None
             }
             Poll::Ready(Ok(count)) => {
-                self.yielded = false;
+                self.yielded = 0;
                 self.written += count;
                 Progress::Some
             }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
-use super::driver::{Endpoint, Status, Transmit};
+use super::driver::{Endpoint, Status, Transmit, now};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::session::{CallId, ClientEvent, ClientSession, Ended, ErrorReply, Profile};
 use crate::session::ChannelTable;
@@ -26,6 +26,10 @@ impl Wakeups {
         }
     }
 }
+
+/// How often the driver lets others run before a write, at most. With 1, the half of the callers that another core took
+/// went out in a write of its own.
+const PATIENCE: u8 = 3;
 
 /// What a call of a client waits for.
 #[derive(Debug, Default)]
@@ -60,6 +64,10 @@ pub(super) struct ClientState {
     /// The driver runs or is about to: nobody needs to wake it.
     scheduled: bool,
     pub(super) closed: bool,
+    /// Calls begun since the last write.
+    pub(super) opened: usize,
+    /// When the driver last read, for what needs a time but not the present one.
+    pub(super) last_read: Instant,
 }
 
 impl ClientState {
@@ -108,6 +116,8 @@ impl ClientShared {
                 driver: None,
                 scheduled: true,
                 closed: false,
+                opened: 0,
+                last_read: now(),
             }),
             endpoint,
             observer,
@@ -185,8 +195,8 @@ pub(super) struct ClientEndpoint {
     shared: Arc<ClientShared>,
     wakeups: Wakeups,
     status: Status,
-    /// Callers were woken, and are likely to begin their next calls.
-    expects_more: bool,
+    /// Callers that were woken since the last write, and are likely to begin their next calls.
+    woken: usize,
     write_stall: Duration,
 }
 
@@ -202,7 +212,7 @@ impl ClientEndpoint {
                 deadline: None,
                 ended: false,
             },
-            expects_more: false,
+            woken: 0,
             write_stall,
         }
     }
@@ -219,7 +229,9 @@ impl ClientEndpoint {
     }
 
     fn finish(&mut self, changed: bool) {
-        self.expects_more |= self.wakeups.0.len() > 1;
+        if self.wakeups.0.len() > 1 {
+            self.woken += self.wakeups.0.len();
+        }
         self.wakeups.wake_all();
         if changed {
             self.shared.observer.changed();
@@ -294,6 +306,7 @@ impl Endpoint for ClientEndpoint {
     fn input(&mut self, input: &mut BytesMut, received: usize, now: Instant) {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
+        state.last_read = now;
         state.session.handle(input, received, now);
         let changed = self.take_events(&mut state);
         self.refresh(&state, input.len());
@@ -305,7 +318,7 @@ impl Endpoint for ClientEndpoint {
         &mut self,
         output: &mut Vec<u8>,
         written: usize,
-        patient: bool,
+        yielded: u8,
         waker: &Waker,
     ) -> Transmit {
         let shared = Arc::clone(&self.shared);
@@ -323,12 +336,15 @@ impl Endpoint for ClientEndpoint {
             }
         }
         let has_output = state.session.has_output();
-        // Several calls at once: let the others that are ready queue their frames before the one write.
-        if patient && (self.expects_more || has_output && state.session.in_flight() > 1) {
-            self.expects_more = false;
+        // Several calls at once: let the others that are ready queue their frames before the one write. Callers that
+        // were just woken may be running on another core; they get a few more turns.
+        let crowd = self.woken > 1 || has_output && state.session.in_flight() > 1;
+        let lacking = state.opened < self.woken;
+        if yielded == 0 && crowd || yielded < PATIENCE && lacking {
             return Transmit::Soon;
         }
-        self.expects_more = false;
+        self.woken = 0;
+        state.opened = 0;
         let missing = self.status.missing;
         if !has_output {
             if !state.driver.as_ref().is_some_and(|kept| kept.will_wake(waker)) {

@@ -10,7 +10,7 @@ use crate::transport::Io;
 
 /// Size of the first read buffer. Small, because most connections of a large server are idle; it doubles whenever a
 /// read fills it.
-const MIN_READ: usize = 2 * 1024;
+const MIN_READ: usize = 1024;
 
 /// Largest read buffer between large frames. Beyond this a read costs more in cache misses than it saves in calls.
 const MAX_READ: usize = 64 * 1024;
@@ -121,7 +121,8 @@ impl<T: Io> Socket<T> {
         let _ = tokio::time::timeout(limit, async {
             use tokio::io::AsyncWriteExt;
             self.io.shutdown().await?;
-            let mut waste = [0u8; 1024];
+            // On the heap: an array would be a part of every open connection's future.
+            let mut waste = vec![0u8; 1024];
             while self.io.read(&mut waste).await? > 0 {}
             io::Result::Ok(())
         })

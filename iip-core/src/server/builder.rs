@@ -24,6 +24,7 @@ pub struct ServerBuilder {
     run_limit: Duration,
     write_stall: Duration,
     max_in_flight: usize,
+    receive_budget: usize,
     listeners: Vec<Listener>,
     /// The first mistake, reported when the server is made.
     mistake: Option<String>,
@@ -40,6 +41,7 @@ impl Default for ServerBuilder {
             run_limit: super::handler::RAW_RUN_LIMIT,
             write_stall: Duration::from_secs(10),
             max_in_flight: 10_000,
+            receive_budget: default_receive_budget(std::fs::read_to_string("/proc/meminfo").ok().as_deref()),
             listeners: Vec::new(),
             mistake: None,
         }
@@ -145,6 +147,14 @@ impl ServerBuilder {
         self
     }
 
+    /// Bytes that all connections together may hold in unfinished and queued messages; default a quarter of the memory,
+    /// at most 1 GiB. Beyond it messages of several frames are refused with code 109.
+    #[must_use]
+    pub fn receive_budget(mut self, bytes: usize) -> Self {
+        self.receive_budget = bytes;
+        self
+    }
+
     /// Also serves a listener of the user's own. May be given several times.
     #[must_use]
     pub fn listener(mut self, listener: impl Into<Listener>) -> Self {
@@ -190,6 +200,8 @@ impl ServerBuilder {
             run_limit: self.run_limit,
             write_stall: self.write_stall,
             max_in_flight: self.max_in_flight,
+            receive_budget: self.receive_budget,
+            held: AtomicUsize::new(0),
             max_abandoned: self.limits.max_abandoned,
             max_unread: self.limits.max_message,
             running: AtomicUsize::new(0),
@@ -201,6 +213,18 @@ impl ServerBuilder {
             Admission::new(self.connections),
         );
         Ok(Server::new(self.listeners, Arc::new(connections)))
+    }
+}
+
+/// A quarter of the memory in the kernel's table, at most 1 GiB; 256 MiB where it cannot be read.
+pub(super) fn default_receive_budget(meminfo: Option<&str>) -> usize {
+    let kilobytes = meminfo
+        .and_then(|text| text.lines().find_map(|line| line.strip_prefix("MemTotal:")))
+        .and_then(|rest| rest.trim().strip_suffix("kB"))
+        .and_then(|number| number.trim().parse::<usize>().ok());
+    match kilobytes {
+        Some(kilobytes) => (kilobytes / 4).saturating_mul(1024).min(1 << 30),
+        None => 256 << 20,
     }
 }
 

@@ -56,6 +56,9 @@ impl Connections {
                 return;
             }
         };
+        if self.admission.is_crowded() {
+            self.evict_idle();
+        }
         let core = &self.core;
         let router = Arc::clone(&core.router);
         let limits = Arc::clone(&self.limits);
@@ -86,6 +89,25 @@ impl Connections {
         });
         if let Some(open) = self.open().get_mut(&id) {
             open.task = Some(task.abort_handle());
+        }
+    }
+
+    /// Makes room: asks the connection that has been idle for longest to go. A native client is told and goes elsewhere; a
+    /// plain one has nothing in flight.
+    fn evict_idle(&self) {
+        let oldest = self
+            .all()
+            .into_iter()
+            .filter_map(|shared| {
+                let state = shared.lock();
+                let idle = state.session.in_flight() == 0 && !state.session.is_draining();
+                let since = idle.then(|| state.session.last_activity());
+                drop(state);
+                since.map(|since| (since, shared))
+            })
+            .min_by_key(|(since, _)| *since);
+        if let Some((_, shared)) = oldest {
+            shared.tell(|state| state.session.drain());
         }
     }
 

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,9 +26,11 @@ pub(super) struct ServerEndpoint {
     shared: Arc<ServerShared>,
     /// By route: where its calls run in place.
     runners: Vec<Option<Pin<Box<dyn Runner>>>>,
-    events: Vec<ServerEvent>,
+    events: VecDeque<ServerEvent>,
     replies: Vec<(CallId, Answer)>,
     spawned: Vec<Spawned>,
+    /// Calls polled in place so far, wrapping.
+    turn: u32,
     wakeups: Wakeups,
     status: Status,
 }
@@ -51,9 +54,10 @@ impl ServerEndpoint {
         Self {
             shared,
             runners: Vec::new(),
-            events: Vec::new(),
+            events: VecDeque::new(),
             replies: Vec::new(),
             spawned: Vec::new(),
+            turn: 0,
             wakeups: Wakeups::default(),
             status: Status {
                 wants_read: true,
@@ -77,60 +81,62 @@ impl ServerEndpoint {
         };
     }
 
-    /// Runs `act` on the session and acts on every event that comes of it.
+    /// Runs `act` on the session, and acts on every event that comes of it and of the answers given meanwhile.
     fn with(&mut self, now: Instant, act: impl FnOnce(&mut ServerState) -> usize) {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
         let missing = act(&mut state);
-        self.take_events(&mut state);
-        let native = state.session.profile() == Profile::Native;
-        let overloaded = state.abandoned >= shared.core.max_abandoned;
-        if self.events.is_empty() {
-            self.refresh(&state, missing, Some(now));
+        loop {
+            shared.count_held(&mut state);
+            state.session.take_events(&mut self.events);
+            if self.events.is_empty() {
+                self.refresh(&state, missing, Some(now));
+                return;
+            }
+            self.note_frames(&mut state);
+            let native = state.session.profile() == Profile::Native;
+            let overloaded = state.abandoned >= shared.core.max_abandoned;
             drop(state);
             self.wakeups.wake_all();
-            return;
+            let mut clock = Instant::now();
+            let began = clock;
+            let mut events = std::mem::take(&mut self.events);
+            for event in events.drain(..) {
+                self.act(event, native, overloaded, (now, began), &mut clock);
+            }
+            self.events = events;
+            state = shared.lock();
+            self.give_back(&mut state);
         }
-        drop(state);
-        self.wakeups.wake_all();
-        let mut clock = Instant::now();
-        let began = clock;
-        let mut events = std::mem::take(&mut self.events);
-        for event in events.drain(..) {
-            self.act(event, native, overloaded, (now, began), &mut clock);
-        }
-        self.events = events;
-        let mut state = shared.lock();
-        self.give_back(&mut state);
-        self.refresh(&state, missing, Some(now));
     }
 
-    /// Sorts out what only concerns calls in progress; requests are left in `self.events`.
-    fn take_events(&mut self, state: &mut ServerState) {
-        while let Some(event) = state.session.poll_event() {
+    /// Acts on what only concerns calls in progress; whoever waits for it is woken after the lock is released.
+    fn note_frames(&mut self, state: &mut ServerState) {
+        for event in &mut self.events {
             match event {
                 ServerEvent::Data { call, data, last } => {
-                    if let Some(inbox) = state.inboxes.get_mut(&call) {
+                    if let Some(inbox) = state.inboxes.get_mut(call) {
                         state.unread += data.len();
                         if !data.is_empty() {
-                            inbox.frames.push_back(data);
+                            inbox.frames.push_back(std::mem::take(data));
                         }
-                        inbox.complete = last;
+                        inbox.complete = *last;
                         self.wakeups.add(inbox.receiver.take());
                     }
                 }
                 ServerEvent::Writable { call } => {
-                    if let Some(inbox) = state.inboxes.get_mut(&call) {
+                    if let Some(inbox) = state.inboxes.get_mut(call) {
                         self.wakeups.add(inbox.sender.take());
                     }
                 }
-                ServerEvent::Request { call, complete, .. } => {
-                    if !complete {
-                        state.inboxes.insert(call, Inbox::default());
-                    }
-                    self.events.push(event);
+                ServerEvent::Request {
+                    call,
+                    complete: false,
+                    ..
+                } => {
+                    state.inboxes.insert(*call, Inbox::default());
                 }
-                ServerEvent::Expired { .. } => self.events.push(event),
+                ServerEvent::Request { .. } | ServerEvent::Expired { .. } => {}
             }
         }
     }
@@ -221,15 +227,23 @@ impl ServerEndpoint {
             self.replies.push((call, Answer::Reply(payload)));
             return;
         }
+        let known = entry.placement.is_known();
         let in_place = entry.placement.in_place()
-            && (entry.placement.is_known() || clock.duration_since(began) < UNKNOWN_BUDGET);
+            && (known || clock.duration_since(began) < UNKNOWN_BUDGET);
         if in_place {
+            self.turn = self.turn.wrapping_add(1);
+            let timed = entry.placement.is_timed(self.turn);
+            if timed && known {
+                *clock = Instant::now();
+            }
             let mut context = Context::from_waker(Waker::noop());
             let polled = catch_unwind(AssertUnwindSafe(|| runner.as_mut().poll(&mut context)));
-            let now = Instant::now();
-            let took = now.duration_since(*clock);
-            entry.placement.record(took.as_nanos() as u64);
-            *clock = now;
+            if timed {
+                let now = Instant::now();
+                let took = now.duration_since(*clock);
+                entry.placement.record(took.as_nanos() as u64);
+                *clock = now;
+            }
             match polled {
                 Ok(Poll::Pending) => {}
                 Ok(Poll::Ready(reply)) => {
@@ -278,11 +292,10 @@ impl ServerEndpoint {
                 Answer::Reply(payload) => state.session.respond(call, payload),
                 Answer::Refusal(reply) => state.session.refuse(call, &reply),
             };
-            if !state.inboxes.is_empty() {
-                if let Some(inbox) = state.inboxes.remove(&call) {
+            if !state.inboxes.is_empty()
+                && let Some(inbox) = state.inboxes.remove(&call) {
                     state.unread -= inbox.frames.iter().map(Bytes::len).sum::<usize>();
                 }
-            }
         }
         for spawned in self.spawned.drain(..) {
             // It may have ended already, on another core.
@@ -335,12 +348,18 @@ impl Endpoint for ServerEndpoint {
         &mut self,
         output: &mut Vec<u8>,
         _written: usize,
-        patient: bool,
+        yielded: u8,
         waker: &Waker,
     ) -> Transmit {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
         let missing = self.status.missing;
+        if state.session.has_events() {
+            // An answer given by a task made room for the next request of its channel, or a sender may go on.
+            drop(state);
+            self.with(now(), |_| missing);
+            state = shared.lock();
+        }
         if !state.session.has_output() {
             let kept = state.driver.as_ref();
             if !kept.is_some_and(|kept| kept.will_wake(waker)) {
@@ -360,14 +379,11 @@ impl Endpoint for ServerEndpoint {
             return Transmit::Nothing;
         }
         // Several handlers run in tasks: let those that are ready give their answers before the one write.
-        if patient && state.running.len() > 1 {
+        if yielded == 0 && state.running.len() > 1 {
             return Transmit::Soon;
         }
         state.session.poll_transmit(output);
-        self.take_events(&mut state);
         self.refresh(&state, missing, None);
-        drop(state);
-        self.wakeups.wake_all();
         Transmit::Now
     }
 
@@ -402,6 +418,7 @@ impl Endpoint for ServerEndpoint {
         let mut state = shared.lock();
         state.session.end(Ended::Locally);
         state.closed = true;
+        shared.count_held(&mut state);
         for running in state.running.values() {
             running.abort.abort();
         }
@@ -417,7 +434,7 @@ impl Endpoint for ServerEndpoint {
 
     fn shrink(&mut self) {
         self.shared.lock().session.shrink();
-        self.events = Vec::new();
+        self.events = VecDeque::new();
         self.replies = Vec::new();
         self.spawned = Vec::new();
     }

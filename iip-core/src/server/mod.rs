@@ -18,6 +18,8 @@ mod acceptor_tests;
 #[cfg(test)]
 mod admission_tests;
 #[cfg(test)]
+mod builder_tests;
+#[cfg(test)]
 mod listener_tests;
 #[cfg(test)]
 mod placement_tests;

@@ -11,6 +11,13 @@ const BACK_BELOW: u64 = 2_000;
 /// Calls the mean is taken over. A short window would forget a method that is slow once in a hundred calls.
 const WINDOW: u64 = 256;
 
+/// Longest poll that counts, nanoseconds. On a busy machine a thread is now and then suspended for milliseconds in the
+/// middle of a cheap handler; that says nothing of the handler, and must not weigh like a hundred slow ones.
+const MOST: u64 = 500_000;
+
+/// Once a route is known, one poll in this many is timed: reading the clock costs a tenth of a small call.
+const EVERY: u32 = 8;
+
 /// Where the handlers of one route run: in place, polled by the connection that read the request, which costs nothing
 /// but keeps that connection from everything else; or in a task, which any core can take.
 ///
@@ -37,12 +44,17 @@ impl Placement {
         self.state.load(Ordering::Relaxed) & SAMPLES >= WINDOW
     }
 
+    /// Whether the poll that is made as the `turn`th of its connection is to be timed.
+    pub(super) fn is_timed(&self, turn: u32) -> bool {
+        turn.is_multiple_of(EVERY) || !self.is_known()
+    }
+
     /// A first poll took this long.
     pub(super) fn record(&self, nanos: u64) {
         let state = self.state.load(Ordering::Relaxed);
         let samples = (state & SAMPLES).min(WINDOW - 1) + 1;
         let mean = state >> 16;
-        let sample = nanos.min(1 << 38) << 8;
+        let sample = nanos.min(MOST) << 8;
         let mean = if sample >= mean {
             mean + (sample - mean) / samples
         } else {

@@ -61,6 +61,7 @@ pub struct Incoming {
 impl Incoming {
     /// The data: records without the envelope if [`is_enveloped`](Self::is_enveloped), the user's bytes otherwise. For
     /// a route that takes frames one by one, the first frame's.
+    #[inline]
     pub fn into_data(self) -> Bytes {
         self.data
     }
@@ -71,21 +72,25 @@ impl Incoming {
     }
 
     /// Whether the data is records: the route is enveloped, and the peer native.
+    #[inline]
     pub fn is_enveloped(&self) -> bool {
         self.enveloped
     }
 
     /// Whether the peer said hello.
+    #[inline]
     pub fn is_native(&self) -> bool {
         self.native
     }
 
     /// When the request was read off the socket.
+    #[inline]
     pub fn arrived(&self) -> Instant {
         self.arrived
     }
 
     /// The deadline of a call that carries none, from its arrival; `None` for plain peers, who set none.
+    #[inline]
     pub fn default_timeout(&self) -> Option<Duration> {
         self.default_timeout.filter(|_| self.native)
     }
@@ -97,6 +102,7 @@ impl Incoming {
     }
 
     /// Who sent it.
+    #[inline]
     pub fn peer(&self) -> &Arc<Peer> {
         &self.peer
     }
@@ -144,6 +150,7 @@ impl Reply {
 }
 
 impl From<Payload> for Reply {
+    #[inline]
     fn from(payload: Payload) -> Self {
         Self(Some(payload))
     }

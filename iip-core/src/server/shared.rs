@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -19,6 +20,9 @@ pub(super) struct ServerCore {
     pub(super) max_in_flight: usize,
     pub(super) max_abandoned: usize,
     pub(super) max_unread: usize,
+    /// Most bytes held in unfinished and queued messages, over all connections, and how many there are.
+    pub(super) receive_budget: usize,
+    pub(super) held: AtomicUsize,
     /// Handlers in tasks, over all connections.
     pub(super) running: AtomicUsize,
     pub(super) cut: AtomicUsize,
@@ -32,11 +36,41 @@ pub(super) struct Running {
     pub(super) abandoned: bool,
 }
 
+/// Hashes the calls of a connection. Their numbers are the session's own and no peer can choose them, so that the hash
+/// need not resist anybody.
+#[derive(Default)]
+pub(super) struct CallHasher(u64);
+
+pub(super) type ByCall = BuildHasherDefault<CallHasher>;
+
+impl Hasher for CallHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // An odd constant near 2^64 divided by the golden ratio spreads neighbours over the table.
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
 pub(super) struct ServerState {
     pub(super) session: ServerSession<Arc<Router>>,
-    pub(super) running: HashMap<CallId, Running>,
+    pub(super) running: HashMap<CallId, Running, ByCall>,
     pub(super) abandoned: usize,
     pub(super) inboxes: HashMap<CallId, Inbox>,
+    /// What the session held when the server's total was brought up to date.
+    pub(super) counted: usize,
     /// Bytes in all inboxes.
     pub(super) unread: usize,
     pub(super) driver: Option<Waker>,
@@ -72,9 +106,10 @@ impl ServerShared {
         Self {
             state: Mutex::new(ServerState {
                 session,
-                running: HashMap::new(),
+                running: HashMap::default(),
                 abandoned: 0,
                 inboxes: HashMap::new(),
+                counted: 0,
                 unread: 0,
                 driver: None,
                 scheduled: true,
@@ -83,6 +118,20 @@ impl ServerShared {
             peer,
             core,
         }
+    }
+
+    /// Brings the server's total of held bytes up to date, and tells the session whether it is too large.
+    pub(super) fn count_held(&self, state: &mut ServerState) {
+        let held = if state.closed { 0 } else { state.session.held() };
+        let total = &self.core.held;
+        if held > state.counted {
+            total.fetch_add(held - state.counted, Ordering::Relaxed);
+        } else if held < state.counted {
+            total.fetch_sub(state.counted - held, Ordering::Relaxed);
+        }
+        state.counted = held;
+        let pressed = total.load(Ordering::Relaxed) > self.core.receive_budget;
+        state.session.set_pressed(pressed);
     }
 
     /// No code that can panic runs under the lock but the session's, so that a poisoned one is as good as any.

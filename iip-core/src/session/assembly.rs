@@ -2,6 +2,9 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
+/// How much more than has arrived is made room for when there is none.
+const GROWTH: usize = 3;
+
 /// A message of several frames on its way to becoming one piece. Its memory grows with what has arrived, never with
 /// what was announced.
 #[derive(Debug)]
@@ -66,6 +69,13 @@ impl Assembly {
         if self.received > self.limit {
             self.refuse();
             return Added::TooLarge;
+        }
+        let spare = self.data.capacity() - self.data.len();
+        if spare < data.len() {
+            // Four times what has arrived: twice would copy a large message once more on its way.
+            let wanted = self.data.len().saturating_mul(GROWTH).max(data.len());
+            let allowed = self.limit.saturating_sub(self.data.len());
+            self.data.reserve(wanted.min(allowed).max(data.len()));
         }
         self.data.extend_from_slice(data);
         Added::Kept

@@ -92,7 +92,7 @@ pub enum ClientEvent {
         /// The call.
         call: CallId,
     },
-    /// There is a free channel where there was none.
+    /// There is a free channel where there was none, or the server grants no more.
     Capacity,
     /// The server is stopping: no call may begin here any more.
     Draining,

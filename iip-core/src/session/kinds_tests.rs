@@ -62,7 +62,11 @@ const SERVER: [(&str, &[u8], &str); 8] = [
 ];
 
 fn server_frame(path: &str, kind: u8) -> Vec<u8> {
-    let data = if path == "/t.S/M" { request_data(0, &[2, 0]) } else { vec![b'x'] };
+    let data = if path == "/t.S/M" {
+        request_data(0, &[2, 0])
+    } else {
+        vec![b'x']
+    };
     if kind > 8 {
         return vec![kind];
     }
@@ -84,7 +88,11 @@ fn every_kind_in_every_state_of_a_server() {
                         };
                         for &kind in before {
                             let data = server_frame(path, kind);
-                            rig.feed(&if path == "/t.S/M" && !native { encode(kind, path, 2, b"x") } else { data });
+                            rig.feed(&if path == "/t.S/M" && !native {
+                                encode(kind, path, 2, b"x")
+                            } else {
+                                data
+                            });
                             for (call, _) in rig.calls() {
                                 if answered {
                                     rig.answer(call, b"y");
@@ -94,10 +102,17 @@ fn every_kind_in_every_state_of_a_server() {
                         assert_eq!(after(rig.session.ended()), After::Lives, "{name}");
                         rig.feed(&server_frame(path, kind));
                         let found = after(rig.session.ended());
-                        assert_eq!(found, expected(row, kind), "{name}, {path}, kind {kind}, native {native}");
+                        assert_eq!(
+                            found,
+                            expected(row, kind),
+                            "{name}, {path}, kind {kind}, native {native}"
+                        );
                         let violation = rig.violation().cloned();
                         match kind {
-                            9 => assert_eq!(violation, Some(Violation::Wire(WireError::UnknownKind(9)))),
+                            9 => assert_eq!(
+                                violation,
+                                Some(Violation::Wire(WireError::UnknownKind(9)))
+                            ),
                             _ if found == After::Violation => assert_eq!(
                                 violation,
                                 Some(Violation::UnexpectedKind {
@@ -119,12 +134,20 @@ fn a_violation_is_found_before_the_data_has_come() {
     for kind in 0..8u8 {
         let mut server = ServerRig::plain(Limits::default(), 4);
         server.feed(&encode_head(kind, "/raw", 2, 1 << 20));
-        assert_eq!(after(server.session.ended()), expected("++------", kind), "server, kind {kind}");
+        assert_eq!(
+            after(server.session.ended()),
+            expected("++------", kind),
+            "server, kind {kind}"
+        );
         let mut client = ClientRig::plain(ClientConfig::default());
         client.raw(b"x");
         client.sent();
         client.feed(&encode_head(kind, "/raw", 1, 1 << 20));
-        assert_eq!(after(client.session.ended()), expected("----++--", kind), "client, kind {kind}");
+        assert_eq!(
+            after(client.session.ended()),
+            expected("----++--", kind),
+            "client, kind {kind}"
+        );
     }
 }
 
@@ -138,8 +161,18 @@ const CLIENT: [(&str, Before, &[u8], &str); 12] = [
     ("after whole", Before::Sent, &[5], "--------8-"),
     ("after first, last", Before::Sent, &[4, 7], "--------8-"),
     ("request open", Before::Open, &[], "----++--8-"),
-    ("request open, after first", Before::Open, &[4], "------++8-"),
-    ("request open, after whole", Before::Open, &[5], "--------8-"),
+    (
+        "request open, after first",
+        Before::Open,
+        &[4],
+        "------++8-",
+    ),
+    (
+        "request open, after whole",
+        Before::Open,
+        &[5],
+        "--------8-",
+    ),
     ("given up", Before::GivenUp, &[], "----++--8-"),
     ("given up, after first", Before::GivenUp, &[4], "------++8-"),
 ];
@@ -156,7 +189,11 @@ enum Before {
 }
 
 fn client_frame(is_typed: bool, kind: u8) -> Vec<u8> {
-    let data = if is_typed { response_data(0, &[2, 0]) } else { vec![b'x'] };
+    let data = if is_typed {
+        response_data(0, &[2, 0])
+    } else {
+        vec![b'x']
+    };
     if kind > 8 {
         return vec![kind];
     }
@@ -171,11 +208,24 @@ fn every_kind_in_every_state_of_a_client() {
                 for kind in 0..=9u8 {
                     let mut rig = ClientRig::native(ClientConfig::default(), 2);
                     let more = begin == Before::Open;
-                    let format = if is_typed { Format::Enveloped } else { Format::Raw };
-                    let options = OpenOptions { format, delivery, more, deadline: None };
+                    let format = if is_typed {
+                        Format::Enveloped
+                    } else {
+                        Format::Raw
+                    };
+                    let options = OpenOptions {
+                        format,
+                        delivery,
+                        more,
+                        deadline: None,
+                    };
                     if begin != Before::Nothing {
                         let large = [7; 100_000];
-                        let data = if begin == Before::Queued { chunks(large.chunks(10_000)) } else { payload(b"x") };
+                        let data = if begin == Before::Queued {
+                            chunks(large.chunks(10_000))
+                        } else {
+                            payload(b"x")
+                        };
                         let call = rig.open("/raw", options, data);
                         assert_eq!(call.channel, ChannelId(2));
                         if begin != Before::Queued {
@@ -191,7 +241,11 @@ fn every_kind_in_every_state_of_a_client() {
                     assert_eq!(after(rig.session.ended()), After::Lives, "{name}");
                     rig.feed(&client_frame(is_typed, kind));
                     let found = after(rig.session.ended());
-                    assert_eq!(found, expected(row, kind), "{name}, kind {kind}, typed {is_typed}, {delivery:?}");
+                    assert_eq!(
+                        found,
+                        expected(row, kind),
+                        "{name}, kind {kind}, typed {is_typed}, {delivery:?}"
+                    );
                 }
             }
         }
@@ -201,26 +255,50 @@ fn every_kind_in_every_state_of_a_client() {
 /// The event stream, in a server's and in a client's eyes.
 #[test]
 fn every_kind_on_the_event_stream() {
-    for (before, row) in [(&[][..], "--++----8-"), (&[2], "--++----8-"), (&[3], "++------8-")] {
+    for (before, row) in [
+        (&[][..], "--++----8-"),
+        (&[2], "--++----8-"),
+        (&[3], "++------8-"),
+    ] {
         for kind in 0..=9u8 {
             let mut rig = ServerRig::with_events(Limits::default(), 4);
             for &kind in before {
                 rig.frame(kind, "/sys/events", 1, &request_data(0, &[]));
             }
             let data = request_data(0, &[]);
-            rig.feed(&if kind > 8 { vec![kind] } else { encode(kind, "/sys/events", 1, &data) });
-            assert_eq!(after(rig.session.ended()), expected(row, kind), "server {before:?} {kind}");
+            rig.feed(&if kind > 8 {
+                vec![kind]
+            } else {
+                encode(kind, "/sys/events", 1, &data)
+            });
+            assert_eq!(
+                after(rig.session.ended()),
+                expected(row, kind),
+                "server {before:?} {kind}"
+            );
         }
     }
-    for (before, row) in [(&[][..], "------++8-"), (&[6], "------++8-"), (&[7], "--------8-")] {
+    for (before, row) in [
+        (&[][..], "------++8-"),
+        (&[6], "------++8-"),
+        (&[7], "--------8-"),
+    ] {
         for kind in 0..=9u8 {
             let mut rig = ClientRig::native(ClientConfig::default(), 4);
             for &kind in before {
                 rig.frame(kind, "/", 1, &response_data(0, &[]));
             }
             let data = response_data(0, &[]);
-            rig.feed(&if kind > 8 { vec![kind] } else { encode(kind, "/", 1, &data) });
-            assert_eq!(after(rig.session.ended()), expected(row, kind), "client {before:?} {kind}");
+            rig.feed(&if kind > 8 {
+                vec![kind]
+            } else {
+                encode(kind, "/", 1, &data)
+            });
+            assert_eq!(
+                after(rig.session.ended()),
+                expected(row, kind),
+                "client {before:?} {kind}"
+            );
         }
     }
 }
@@ -243,8 +321,16 @@ fn every_kind_on_channel_0_of_a_client() {
             for &kind in before {
                 rig.frame(kind, "/", 0, b" ");
             }
-            rig.feed(&if kind > 8 { vec![kind] } else { encode(kind, "/", 0, b"{}") });
-            assert_eq!(after(rig.session.ended()), expected(row, kind), "owed {owed}, {before:?}, {kind}");
+            rig.feed(&if kind > 8 {
+                vec![kind]
+            } else {
+                encode(kind, "/", 0, b"{}")
+            });
+            assert_eq!(
+                after(rig.session.ended()),
+                expected(row, kind),
+                "owed {owed}, {before:?}, {kind}"
+            );
         }
     }
 }
@@ -254,7 +340,10 @@ fn every_kind_on_a_channel_that_was_not_granted() {
     for kind in 0..8u8 {
         let mut server = ServerRig::plain(Limits::default(), 2);
         server.frame(kind, "/raw", 3, b"x");
-        let unexpected = Violation::UnexpectedKind { kind: FrameKind::from_u8(kind).unwrap(), channel: ChannelId(3) };
+        let unexpected = Violation::UnexpectedKind {
+            kind: FrameKind::from_u8(kind).unwrap(),
+            channel: ChannelId(3),
+        };
         let unknown = Violation::UnknownChannel(ChannelId(3));
         let expected = if kind < 4 { &unknown } else { &unexpected };
         assert_eq!(server.violation(), Some(expected), "server, kind {kind}");

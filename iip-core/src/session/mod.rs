@@ -24,13 +24,27 @@ mod table;
 #[cfg(test)]
 mod calls_tests;
 #[cfg(test)]
+mod event_stream_tests;
+#[cfg(test)]
 mod hello_tests;
 #[cfg(test)]
 mod json_tests;
 #[cfg(test)]
 mod kinds_tests;
 #[cfg(test)]
+mod limits_tests;
+#[cfg(test)]
+mod oversize_tests;
+#[cfg(test)]
+mod requests_tests;
+#[cfg(test)]
+mod responses_tests;
+#[cfg(test)]
 mod rig_tests;
+#[cfg(test)]
+mod send_queue_tests;
+#[cfg(test)]
+mod timers_tests;
 
 pub use channel::{CallId, Delivery, Format, MessageState, Profile};
 pub use client::{ClientConfig, ClientSession, OpenError, OpenOptions};

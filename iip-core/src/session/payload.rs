@@ -63,6 +63,7 @@ pub enum Payload {
 
 impl Payload {
     /// Length in all, bytes.
+    #[inline]
     pub fn len(&self) -> usize {
         match self {
             Self::Whole(data) => data.len(),
@@ -77,6 +78,7 @@ impl Payload {
 }
 
 impl From<Bytes> for Payload {
+    #[inline]
     fn from(data: Bytes) -> Self {
         Self::Whole(data)
     }

@@ -81,7 +81,7 @@ impl ReadProgress {
 
     /// What took too long, if anything did.
     pub(crate) fn check(&mut self, limits: &Limits, now: Instant) -> Option<Violation> {
-        if self.paused {
+        if std::mem::take(&mut self.paused) {
             self.restart(now);
         }
         if self.deadline(limits).is_none_or(|deadline| now < deadline) {

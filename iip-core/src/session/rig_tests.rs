@@ -27,7 +27,11 @@ impl Lookup for Routes {
             "/t.S/F" => (TYPED_FRAMES, Format::Enveloped, Delivery::Frames),
             _ => return None,
         };
-        Some(RouteInfo { index, format, delivery })
+        Some(RouteInfo {
+            index,
+            format,
+            delivery,
+        })
     }
 }
 
@@ -53,7 +57,12 @@ impl Sent {
 }
 
 pub(super) fn sent(kind: u8, path: &str, channel: u32, data: impl AsRef<[u8]>) -> Sent {
-    Sent { kind, path: path.into(), channel, data: data.as_ref().to_vec() }
+    Sent {
+        kind,
+        path: path.into(),
+        channel,
+        data: data.as_ref().to_vec(),
+    }
 }
 
 pub(super) fn encode(kind: u8, path: &str, channel: u32, data: &[u8]) -> Vec<u8> {
@@ -218,13 +227,13 @@ impl ServerRig {
     pub(super) fn advance(&mut self, by: Duration) {
         let until = self.now + by;
         while let Some(at) = self.session.poll_timeout().filter(|at| *at <= until) {
-            if self.session.ended().is_some() {
-                break;
-            }
             self.now = self.now.max(at);
             self.session.handle_timeout(self.now);
             let next = self.session.poll_timeout();
-            assert!(next.is_none_or(|next| next > self.now), "asked for the past");
+            assert!(
+                next.is_none_or(|next| next > self.now),
+                "asked for the past"
+            );
         }
         self.now = until;
     }
@@ -250,16 +259,25 @@ impl ClientRig {
     }
 
     pub(super) fn with_limits(limits: Limits) -> ClientConfig {
-        ClientConfig { limits: Arc::new(limits), ..ClientConfig::default() }
+        ClientConfig {
+            limits: Arc::new(limits),
+            ..ClientConfig::default()
+        }
     }
 
     /// Of a native server that granted 1 to `channels`, of which the event stream has taken channel 1, and refuses more.
     pub(super) fn native(config: ClientConfig, channels: u32) -> Self {
         let mut rig = Self::new(config);
-        let hello = format!("{{\"code\":0,\"v\":1,\"channels\":{channels},\"timeout_us\":7000000}}");
+        let hello =
+            format!("{{\"code\":0,\"v\":1,\"channels\":{channels},\"timeout_us\":7000000}}");
         rig.frame(5, "/", 0, hello.as_bytes());
-        rig.frame(5, "/", 0, br#"{"code":106,"message":"channel create limited"}"#);
-        assert!(matches!(rig.events()[..], [ClientEvent::Ready]));
+        rig.frame(
+            5,
+            "/",
+            0,
+            br#"{"code":106,"message":"channel create limited"}"#,
+        );
+        assert!(matches!(rig.events()[..], [ClientEvent::Ready, ClientEvent::Capacity]));
         rig.sent();
         rig.frame(4, "/", 1, &response_data(0, &[]));
         rig
@@ -267,7 +285,10 @@ impl ClientRig {
 
     /// Of a plain server, with one channel.
     pub(super) fn plain(config: ClientConfig) -> Self {
-        let mut rig = Self::new(ClientConfig { plain: true, ..config });
+        let mut rig = Self::new(ClientConfig {
+            plain: true,
+            ..config
+        });
         rig.frame(5, "/sys/new_channel", 0, br#"{"code":0,"channel_id":1}"#);
         assert!(matches!(rig.events()[..], [ClientEvent::Ready]));
         rig.sent();
@@ -299,7 +320,9 @@ impl ClientRig {
 
     pub(super) fn open(&mut self, path: &str, options: OpenOptions, payload: Payload) -> CallId {
         let path = Path::new(path).expect("a path");
-        self.session.open(&path, options, payload, self.now).expect("a call")
+        self.session
+            .open(&path, options, payload, self.now)
+            .expect("a call")
     }
 
     pub(super) fn raw(&mut self, data: &[u8]) -> CallId {
@@ -319,7 +342,11 @@ impl ClientRig {
         self.events()
             .into_iter()
             .filter_map(|event| match event {
-                ClientEvent::Response { call, data, last: true } => Some((call, data)),
+                ClientEvent::Response {
+                    call,
+                    data,
+                    last: true,
+                } => Some((call, data)),
                 _ => None,
             })
             .collect()
@@ -336,23 +363,29 @@ impl ClientRig {
     pub(super) fn advance(&mut self, by: Duration) {
         let until = self.now + by;
         while let Some(at) = self.session.poll_timeout().filter(|at| *at <= until) {
-            if self.session.ended().is_some() {
-                break;
-            }
             self.now = self.now.max(at);
             self.session.handle_timeout(self.now);
             let next = self.session.poll_timeout();
-            let ended = self.session.ended().is_some();
-            assert!(ended || next.is_none_or(|next| next > self.now), "asked for the past");
+            assert!(
+                next.is_none_or(|next| next > self.now),
+                "asked for the past"
+            );
         }
         self.now = until;
     }
 }
 
 pub(super) fn typed() -> OpenOptions {
-    OpenOptions { format: Format::Enveloped, ..OpenOptions::default() }
+    OpenOptions {
+        format: Format::Enveloped,
+        ..OpenOptions::default()
+    }
 }
 
 pub(super) fn frames() -> OpenOptions {
-    OpenOptions { delivery: Delivery::Frames, more: true, ..OpenOptions::default() }
+    OpenOptions {
+        delivery: Delivery::Frames,
+        more: true,
+        ..OpenOptions::default()
+    }
 }

@@ -43,9 +43,12 @@ impl Framing {
     fn encode(&self, out: &mut Vec<u8>, call: CallId, place: (bool, bool), head: &[u8], body: &[u8]) {
         let prefix = self.envelope.map(|(flags, seq)| envelope(flags, seq));
         let length = prefix.map_or(0, |p| p.len()) + head.len() + body.len();
-        let path = self.path.as_ref().map_or("/", |path| {
-            if self.response { path.path() } else { path.as_str() }
-        });
+        let path = match &self.path {
+            Some(path) if self.response => path.path(),
+            // Requests of several frames go to native servers only, which read the path of the first.
+            Some(path) if place.0 => path.as_str(),
+            _ => "/",
+        };
         // Every caller bounds the data by `max_data`, which is at most MAX_DATA.
         let length = u32::try_from(length).unwrap_or(MAX_DATA);
         encode_header(out, self.kind(place.0, place.1), path, call.channel, length);

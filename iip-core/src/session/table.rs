@@ -21,6 +21,7 @@ impl<T: Default> ChannelTable<T> {
         }
     }
 
+    #[inline]
     pub(crate) fn get(&self, channel: ChannelId) -> Option<&T> {
         match self.dense.get(channel.index()) {
             Some(state) => Some(state),
@@ -29,6 +30,7 @@ impl<T: Default> ChannelTable<T> {
         }
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, channel: ChannelId) -> Option<&mut T> {
         if channel.index() < self.dense.len() {
             self.dense.get_mut(channel.index())
@@ -40,15 +42,23 @@ impl<T: Default> ChannelTable<T> {
     }
 
     /// The state of a channel, which begins as the default.
+    #[inline]
     pub(crate) fn entry(&mut self, channel: ChannelId) -> &mut T {
+        let index = channel.index();
+        if index >= self.dense.len() {
+            return self.make(channel);
+        }
+        // The line above made sure that it exists.
+        &mut self.dense[index]
+    }
+
+    #[cold]
+    fn make(&mut self, channel: ChannelId) -> &mut T {
         let index = channel.index();
         if index >= DENSE {
             return self.sparse.entry(channel).or_default();
         }
-        if index >= self.dense.len() {
-            self.dense.resize_with(index + 1, T::default);
-        }
-        // The line above made room for it.
+        self.dense.resize_with(index + 1, T::default);
         &mut self.dense[index]
     }
 

@@ -61,7 +61,10 @@ fn every_first_byte_is_a_kind_or_refused() {
                 assert_eq!(end, Ok(Decoded::Incomplete));
                 assert_eq!(seen.len(), 1);
                 assert_eq!(seen[0].0.as_u8(), byte);
-                assert_eq!((&seen[0].1[..], seen[0].2, &seen[0].3[..]), (&b"/p"[..], 3, &b"x"[..]));
+                assert_eq!(
+                    (&seen[0].1[..], seen[0].2, &seen[0].3[..]),
+                    (&b"/p"[..], 3, &b"x"[..])
+                );
             }
             8 => assert_eq!((seen, end), (vec![], Ok(Decoded::Close))),
             _ => assert_eq!((seen, end), (vec![], Err(WireError::UnknownKind(byte)))),
@@ -113,9 +116,15 @@ fn the_recorded_bytes_decode() {
     let expected = |kind| (kind, b"/echo".to_vec(), 1, b"hi".to_vec());
     assert_eq!(
         seen,
-        [expected(FrameKind::RequestWhole), expected(FrameKind::ResponseWhole)]
+        [
+            expected(FrameKind::RequestWhole),
+            expected(FrameKind::ResponseWhole)
+        ]
     );
-    assert_eq!(frame(FrameKind::RequestWhole, "/echo", 1, b"hi"), bytes[..17]);
+    assert_eq!(
+        frame(FrameKind::RequestWhole, "/echo", 1, b"hi"),
+        bytes[..17]
+    );
 }
 
 #[test]
@@ -134,14 +143,20 @@ fn kind_8_acts_alone_and_hides_what_follows() {
 fn zero_length_is_refused_for_every_kind() {
     for kind in 0..8 {
         let bytes = header(kind, b"/p", 1, 0);
-        assert_eq!(decode_pieces(MAX_DATA, [&bytes[..]]).1, Err(WireError::EmptyData));
+        assert_eq!(
+            decode_pieces(MAX_DATA, [&bytes[..]]).1,
+            Err(WireError::EmptyData)
+        );
     }
 }
 
 #[test]
 fn an_empty_path_is_refused_at_its_nul() {
     for kind in 0..8 {
-        assert_eq!(decode_pieces(MAX_DATA, [&[kind, 0][..]]).1, Err(WireError::EmptyPath));
+        assert_eq!(
+            decode_pieces(MAX_DATA, [&[kind, 0][..]]).1,
+            Err(WireError::EmptyPath)
+        );
     }
 }
 
@@ -174,7 +189,10 @@ fn the_largest_length_sets_no_memory_aside() {
     let capacity = buf.capacity();
     assert_eq!(decoder.decode(&mut buf), Ok(Decoded::Incomplete));
     assert_eq!((buf.len(), buf.capacity()), (bytes.len(), capacity));
-    assert_eq!(decoder.pending().map(|header| header.length), Some(MAX_DATA));
+    assert_eq!(
+        decoder.pending().map(|header| header.length),
+        Some(MAX_DATA)
+    );
     assert_eq!(decoder.missing(buf.len()), MAX_DATA as usize);
     assert!(!decoder.is_between_frames(buf.len()) && !decoder.is_inside_header(buf.len()));
 }
@@ -193,7 +211,11 @@ fn the_longest_path_is_accepted_and_one_byte_more_is_not() {
     let mut buf = BytesMut::from(&[1u8][..]);
     for count in 1..=MAX_PATH {
         buf.extend_from_slice(b"a");
-        assert_eq!(decoder.decode(&mut buf), Ok(Decoded::Incomplete), "byte {count}");
+        assert_eq!(
+            decoder.decode(&mut buf),
+            Ok(Decoded::Incomplete),
+            "byte {count}"
+        );
     }
     assert!(decoder.is_inside_header(buf.len()));
     buf.extend_from_slice(b"a");
@@ -202,7 +224,10 @@ fn the_longest_path_is_accepted_and_one_byte_more_is_not() {
     let mut late = vec![1];
     late.resize(1 + MAX_PATH + 1, b'a');
     late.extend_from_slice(&[0; 9]);
-    assert_eq!(decode_pieces(MAX_DATA, [&late[..]]).1, Err(WireError::PathTooLong));
+    assert_eq!(
+        decode_pieces(MAX_DATA, [&late[..]]).1,
+        Err(WireError::PathTooLong)
+    );
 }
 
 #[test]
@@ -221,7 +246,10 @@ fn no_byte_is_looked_at_twice() {
     buf.extend_from_slice(&[0, 0, 0, 2, b'h']);
     assert_eq!(decoder.decode(&mut buf), Ok(Decoded::Incomplete));
     let pending = *decoder.pending().unwrap();
-    assert_eq!((pending.encoded_length(), pending.channel), (MAX_HEADER, ChannelId(1)));
+    assert_eq!(
+        (pending.encoded_length(), pending.channel),
+        (MAX_HEADER, ChannelId(1))
+    );
     // Nor is the header read again while data arrives.
     buf[0] = 99;
     buf[MAX_HEADER - 1] = 77;
@@ -256,7 +284,10 @@ fn skipped_data_is_dropped_as_it_arrives() {
     assert_eq!(decoder.decode(&mut buf), Ok(Decoded::Incomplete));
     buf.extend_from_slice(&[1; 10]);
     let frame = decoder.skip(&mut buf).unwrap();
-    assert_eq!((frame.kind(), frame.channel(), frame.path()), (FrameKind::RequestFirst, ChannelId(9), &b"/big"[..]));
+    assert_eq!(
+        (frame.kind(), frame.channel(), frame.path()),
+        (FrameKind::RequestFirst, ChannelId(9), &b"/big"[..])
+    );
     assert_eq!(frame.header().length, 10_000);
     assert!(frame.into_data().is_empty());
     assert!(decoder.pending().is_none() && decoder.skip(&mut buf).is_none());
@@ -294,7 +325,10 @@ fn where_the_input_ends_is_known() {
     assert_eq!(decoder.decode(&mut buf), Ok(Decoded::Incomplete));
     assert!(!decoder.is_between_frames(3) && decoder.is_inside_header(3));
     assert_eq!((decoder.missing(3), decoder.pending()), (0, None));
-    assert_eq!(Decoder::new(0).decode(&mut BytesMut::new()), Ok(Decoded::Incomplete));
+    assert_eq!(
+        Decoder::new(0).decode(&mut BytesMut::new()),
+        Ok(Decoded::Incomplete)
+    );
 }
 
 #[test]
@@ -319,7 +353,13 @@ fn errors_name_their_numbers() {
         (WireError::EmptyPath, &["empty path"]),
         (WireError::PathTooLong, &["2048"]),
         (WireError::EmptyData, &["no data"]),
-        (WireError::DataTooLong { length: 12, limit: 11 }, &["12", "11"]),
+        (
+            WireError::DataTooLong {
+                length: 12,
+                limit: 11,
+            },
+            &["12", "11"],
+        ),
     ] {
         let text = error.to_string();
         assert!(parts.iter().all(|part| text.contains(part)), "{text}");
@@ -335,7 +375,12 @@ fn any_frame() -> impl Strategy<Value = Seen> {
         proptest::collection::vec(any::<u8>(), 1..200),
     )
         .prop_map(|(kind, path, channel, data)| {
-            (FrameKind::from_u8(kind).unwrap(), path.into_bytes(), channel, data)
+            (
+                FrameKind::from_u8(kind).unwrap(),
+                path.into_bytes(),
+                channel,
+                data,
+            )
         })
 }
 

@@ -71,3 +71,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn errors_name_what_is_wrong() {
+    for (text, part) in [
+        ("x", "begin with '/'"),
+        ("/a//b", "dot segments"),
+        ("/a b", "0x20"),
+        ("/a?%0", "escapes"),
+        (&"/a".repeat(1025)[..], "2048"),
+    ] {
+        let error = text.parse::<Path>().unwrap_err();
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    let path: Path = "/a?b=c".parse().unwrap();
+    assert_eq!((path.to_string(), format!("{path:?}")), ("/a?b=c".into(), "Path(\"/a?b=c\")".into()));
+}
+
+#[test]
+#[should_panic(expected = "not a canonical path")]
+fn a_constant_that_is_no_path_does_not_build() {
+    let _ = Path::from_static("//");
+}

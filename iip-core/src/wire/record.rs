@@ -131,6 +131,7 @@ impl Encoded {
         len: 0,
     };
 
+    #[inline]
     fn push(&mut self, byte: u8) {
         if let Some(slot) = self.bytes.get_mut(usize::from(self.len)) {
             *slot = byte;
@@ -138,6 +139,7 @@ impl Encoded {
         }
     }
 
+    #[inline]
     fn push_varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.push(value as u8 | 0x80);
@@ -150,6 +152,7 @@ impl Encoded {
 impl Deref for Encoded {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
@@ -162,12 +165,14 @@ impl fmt::Debug for Encoded {
 }
 
 /// How many bytes the varint of `value` takes: 1 to [`MAX_VARINT`].
+#[inline]
 pub const fn varint_len(value: u64) -> usize {
     let bits = 64 - (value | 1).leading_zeros() as usize;
     bits.div_ceil(7)
 }
 
 /// The varint of `value`.
+#[inline]
 pub fn encode_varint(value: u64) -> Encoded {
     let mut out = Encoded::EMPTY;
     out.push_varint(value);
@@ -179,6 +184,7 @@ pub fn encode_varint(value: u64) -> Encoded {
 /// # Errors
 ///
 /// When the bytes end inside it, when it is not minimal, and when it does not fit 64 bits.
+#[inline]
 pub fn decode_varint(bytes: &[u8]) -> Result<(u64, usize), RecordError> {
     let mut value = 0u64;
     for (index, &byte) in bytes.iter().take(MAX_VARINT).enumerate() {
@@ -199,11 +205,13 @@ pub fn decode_varint(bytes: &[u8]) -> Result<(u64, usize), RecordError> {
 }
 
 /// How many bytes the header of a record with a payload of `len` bytes takes.
+#[inline]
 pub const fn header_len(len: u64) -> usize {
     1 + varint_len(len)
 }
 
 /// The header of a record with a payload of `len` bytes.
+#[inline]
 pub fn encode_header(kind: RecordKind, len: u64) -> Encoded {
     let mut out = Encoded::EMPTY;
     out.push(kind.0);
@@ -217,6 +225,7 @@ pub fn encode_header(kind: RecordKind, len: u64) -> Encoded {
 /// # Errors
 ///
 /// Those of [`decode_varint`] for the length.
+#[inline]
 pub fn decode_header(bytes: &[u8]) -> Result<Option<(RecordKind, u64, usize)>, RecordError> {
     let Some((&kind, rest)) = bytes.split_first() else {
         return Ok(None);

@@ -177,3 +177,34 @@ proptest! {
         while let Ok(Some(_)) = split_record(&mut shared) {}
     }
 }
+
+#[test]
+fn records_name_themselves_and_what_is_wrong_with_them() {
+    let names = [
+        (1, "HEAD"),
+        (2, "MESSAGE"),
+        (3, "MESSAGE_START"),
+        (4, "MESSAGE_PART"),
+        (5, "TRAILER"),
+        (6, "CANCEL"),
+        (16, "WINDOW"),
+        (17, "CANCEL"),
+        (18, "PING"),
+        (19, "PONG"),
+        (20, "GOAWAY"),
+        (21, "ACK"),
+        (99, "record kind 99"),
+    ];
+    for (kind, name) in names {
+        assert!(format!("{:?}", RecordKind(kind)).contains(name), "{kind}");
+    }
+    for (error, part) in [
+        (RecordError::VarintTruncated, "inside a varint"),
+        (RecordError::VarintNotMinimal, "longer"),
+        (RecordError::VarintOverflow, "64 bits"),
+        (RecordError::PayloadTruncated { announced: 7, present: 3 }, "7 bytes and 3"),
+    ] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    assert_eq!(format!("{:?}", encode_varint(300)), "[ac, 02]");
+}

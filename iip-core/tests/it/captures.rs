@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use iip_core::session::{
-    CallId, ClientConfig, ClientEvent, ClientSession, Delivery, ErrorReply, Format, Limits, Lookup, OpenOptions,
-    Payload, RouteInfo, ServerEvent, ServerSession,
+    CallId, ClientConfig, ClientEvent, ClientSession, Delivery, ErrorReply, Format, Limits, Lookup,
+    OpenOptions, Payload, RouteInfo, ServerEvent, ServerSession,
 };
 use iip_core::wire::{ChannelId, Decoded, Decoder, Frame, MAX_DATA, Path};
 
@@ -59,7 +59,10 @@ fn conversation(name: &str) -> Vec<Recorded> {
             .collect();
         let frame = frames_of(&bytes).pop().expect("a frame");
         let field = |name: &str| {
-            let rest = description.split(&format!(" {name}=")).nth(1).expect("a field");
+            let rest = description
+                .split(&format!(" {name}="))
+                .nth(1)
+                .expect("a field");
             rest.split(' ').next().expect("its value").to_owned()
         };
         assert_eq!(field("status"), frame.kind().as_u8().to_string());
@@ -68,7 +71,11 @@ fn conversation(name: &str) -> Vec<Recorded> {
         assert_eq!(field("len"), frame.header().length.to_string());
         let from_client = description.starts_with("C>S");
         assert!(from_client || description.starts_with("S>C"));
-        frames.push(Recorded { from_client, bytes, frame });
+        frames.push(Recorded {
+            from_client,
+            bytes,
+            frame,
+        });
     }
     assert!(frames.len() >= 3);
     frames
@@ -81,7 +88,11 @@ struct Routes;
 impl Lookup for Routes {
     fn find(&self, path: &str) -> Option<RouteInfo> {
         let index = HANDLERS.iter().position(|known| *known == path)?;
-        Some(RouteInfo { index, format: Format::Raw, delivery: Delivery::Whole })
+        Some(RouteInfo {
+            index,
+            format: Format::Raw,
+            delivery: Delivery::Whole,
+        })
     }
 }
 
@@ -93,7 +104,9 @@ fn handle(path: &Path, data: Bytes) -> Bytes {
             let value = |name| path.query_value(name).expect("a parameter").into_owned();
             format!("{}|{}", value("id"), value("name")).into()
         }
-        "/fail" => ErrorReply::new(ErrorReply::HANDLER_FAILED, "handler fail:boom").to_json().into(),
+        "/fail" => ErrorReply::new(ErrorReply::HANDLER_FAILED, "handler fail:boom")
+            .to_json()
+            .into(),
         _ => Bytes::new(),
     }
 }
@@ -114,16 +127,29 @@ fn replay_server(name: &str, step: usize, expected: &[Recorded]) {
         } else {
             session.poll_transmit(&mut output);
             if !output.starts_with(&recorded.bytes) {
-                let queue = calls.get_mut(&recorded.channel()).expect("a call on this channel");
+                let queue = calls
+                    .get_mut(&recorded.channel())
+                    .expect("a call on this channel");
                 let (call, path, data) = queue.pop_front().expect("a call to answer");
                 assert!(session.respond(call, Payload::from(handle(&path, data))));
                 session.poll_transmit(&mut output);
             }
-            assert!(output.starts_with(&recorded.bytes), "{name}: {:?}", recorded.frame);
+            assert!(
+                output.starts_with(&recorded.bytes),
+                "{name}: {:?}",
+                recorded.frame
+            );
             output.drain(..recorded.bytes.len());
         }
         while let Some(event) = session.poll_event() {
-            let ServerEvent::Request { call, path, data, complete, .. } = event else {
+            let ServerEvent::Request {
+                call,
+                path,
+                data,
+                complete,
+                ..
+            } = event
+            else {
                 panic!("{name}: {event:?}");
             };
             assert!(complete);
@@ -135,12 +161,24 @@ fn replay_server(name: &str, step: usize, expected: &[Recorded]) {
     }
     session.poll_transmit(&mut output);
     assert!(output.is_empty(), "{name}: more was sent than recorded");
-    assert!(calls.values().all(VecDeque::is_empty), "{name}: a call was not answered");
+    assert!(
+        calls.values().all(VecDeque::is_empty),
+        "{name}: a call was not answered"
+    );
 }
 
 #[test]
 fn our_server_answers_the_recorded_client() {
-    for name in ["echo", "echo_empty", "query", "fail", "panic", "nohandler", "pipeline", "channels"] {
+    for name in [
+        "echo",
+        "echo_empty",
+        "query",
+        "fail",
+        "panic",
+        "nohandler",
+        "pipeline",
+        "channels",
+    ] {
         let expected = conversation(name);
         for step in [1, 7, usize::MAX] {
             replay_server(name, step, &expected);
@@ -153,10 +191,17 @@ fn our_server_answers_the_recorded_client() {
 fn our_server_answers_a_deletion() {
     let mut expected = conversation("delete");
     let last = expected.last().expect("a frame");
-    assert_eq!((last.from_client, last.path()), (true, "/sys/delete_channel"));
+    assert_eq!(
+        (last.from_client, last.path()),
+        (true, "/sys/delete_channel")
+    );
     let answer = b"\x05/sys/delete_channel\0\0\0\0\x01\0\0\0\x0a{\"code\":0}".to_vec();
     let frame = frames_of(&answer).remove(0);
-    expected.push(Recorded { from_client: false, bytes: answer, frame });
+    expected.push(Recorded {
+        from_client: false,
+        bytes: answer,
+        frame,
+    });
     replay_server("delete", usize::MAX, &expected);
 }
 
@@ -193,7 +238,12 @@ fn replay_client(name: &str, step: usize) {
         } else if frame.from_client {
             let path = Path::new(frame.path()).expect("a path");
             let call = session
-                .open(&path, OpenOptions::default(), Payload::from(frame.data()), now)
+                .open(
+                    &path,
+                    OpenOptions::default(),
+                    Payload::from(frame.data()),
+                    now,
+                )
                 .unwrap_or_else(|error| panic!("{name}: {error:?}"));
             assert_eq!(call.channel, frame.channel(), "{name}");
             calls.insert(call.channel, call);
@@ -218,14 +268,25 @@ fn replay_client(name: &str, step: usize) {
         assert_eq!(session.ended(), None, "{name}");
     }
     session.poll_transmit(&mut output);
-    let said = recorded.iter().filter(|frame| frame.from_client).map(|frame| frame.frame.clone());
+    let said = recorded
+        .iter()
+        .filter(|frame| frame.from_client)
+        .map(|frame| frame.frame.clone());
     assert_eq!(by_channel(frames_of(&output)), by_channel(said), "{name}");
     assert!(calls.is_empty());
 }
 
 #[test]
 fn our_client_is_satisfied_by_the_recorded_server() {
-    for name in ["echo", "echo_empty", "query", "fail", "panic", "nohandler", "channels"] {
+    for name in [
+        "echo",
+        "echo_empty",
+        "query",
+        "fail",
+        "panic",
+        "nohandler",
+        "channels",
+    ] {
         for step in [1, 7, usize::MAX] {
             replay_client(name, step);
         }

@@ -1,55 +1,8 @@
 //! Raw calls over real sockets.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use iip_core::client::Client;
-use iip_core::server::{Incoming, Report, Server, ServerBuilder, handler_fn};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
-/// A server on a free port, and what stops it.
-pub(crate) struct Running {
-    pub(crate) address: String,
-    stop: oneshot::Sender<()>,
-    done: JoinHandle<Report>,
-}
-
-impl Running {
-    pub(crate) async fn start(builder: ServerBuilder) -> Self {
-        Self::start_on(builder, "127.0.0.1:0").await
-    }
-
-    pub(crate) async fn start_on(builder: ServerBuilder, address: &str) -> Self {
-        let server = builder.bind(address).await.unwrap();
-        let address = server.local_addr().unwrap().to_string();
-        let (stop, stopped) = oneshot::channel();
-        let signal = async {
-            let _ = stopped.await;
-        };
-        let done = tokio::spawn(server.serve_with_shutdown(signal, Duration::from_secs(10)));
-        Self { address, stop, done }
-    }
-
-    pub(crate) async fn client(&self) -> Client {
-        Client::builder(self.address.parse().unwrap())
-            .connect()
-            .await
-            .unwrap()
-    }
-
-    pub(crate) async fn stop(self) -> Report {
-        self.stop.send(()).unwrap();
-        self.done.await.unwrap()
-    }
-}
-
-pub(crate) fn echo() -> ServerBuilder {
-    Server::builder().handler(
-        "/echo",
-        handler_fn(|request: Incoming| async { Ok(request.into_data()) }),
-    )
-}
+use crate::running::{Running, echo};
 
 #[tokio::test]
 async fn one_call_over_tcp() {

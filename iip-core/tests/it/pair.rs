@@ -1,500 +1,12 @@
 //! A client's and a server's session against each other in virtual time, over a byte pipe that cuts and delays as it
 //! likes. Every payload is unique, so that an answer that reached another call would be seen.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+mod world;
 
-use bytes::{Bytes, BytesMut};
-use fastrand::Rng;
-use iip_core::session::{
-    CallId, Chunk, ClientConfig, ClientEvent, ClientSession, Delivery, Ended, Format, Limits, Lookup, MAX_CHUNK,
-    OpenOptions, Payload, Profile, RouteInfo, ServerEvent, ServerSession,
-};
-use iip_core::wire::Path;
+use std::time::Duration;
 
-const PATHS: [Path; 4] = [
-    Path::from_static("/raw/whole"),
-    Path::from_static("/raw/frames"),
-    Path::from_static("/typed.Service/Whole"),
-    Path::from_static("/typed.Service/Frames"),
-];
-
-struct Routes;
-
-impl Lookup for Routes {
-    fn find(&self, path: &str) -> Option<RouteInfo> {
-        let index = PATHS.iter().position(|known| known.as_str() == path)?;
-        let format = if index < 2 { Format::Raw } else { Format::Enveloped };
-        let delivery = if index % 2 == 0 { Delivery::Whole } else { Delivery::Frames };
-        Some(RouteInfo { index, format, delivery })
-    }
-}
-
-const LARGEST: usize = 100 * 1024;
-
-static FILLER: LazyLock<Bytes> = LazyLock::new(|| {
-    let mut rng = Rng::with_seed(7);
-    (0..LARGEST + 1024).map(|_| rng.u8(..)).collect()
-});
-
-/// What call `id` sends and, negated, what it is answered. No two of 8 bytes or more are the same.
-fn content(id: u64, length: usize) -> Vec<u8> {
-    let number = id.to_le_bytes();
-    let mut out = Vec::with_capacity(length);
-    out.extend_from_slice(&number[..length.min(8)]);
-    let from = (id % 1024) as usize;
-    out.extend_from_slice(&FILLER[from..from + length.saturating_sub(8)]);
-    out
-}
-
-/// Mostly small, up to 100 KiB; the same for the same id.
-fn length(id: u64) -> usize {
-    let mut rng = Rng::with_seed(id);
-    match rng.u16(..1000) {
-        0..=3 => rng.usize(1..=LARGEST),
-        4..=60 => rng.usize(1..=4096),
-        61..=120 => rng.usize(1..=8),
-        _ => rng.usize(8..=48),
-    }
-}
-
-fn request(id: u64) -> Vec<u8> {
-    content(id, length(id))
-}
-
-fn response(id: u64) -> Vec<u8> {
-    content(!id, length(!id))
-}
-
-/// Bytes on their way in one direction.
-#[derive(Default)]
-struct Pipe {
-    /// Each piece with the time at which it may arrive.
-    pieces: VecDeque<(Instant, Bytes)>,
-}
-
-impl Pipe {
-    fn push(&mut self, data: &[u8], arrives: Instant) {
-        let arrives = self.pieces.back().map_or(arrives, |(before, _)| arrives.max(*before));
-        self.pieces.push_back((arrives, Bytes::copy_from_slice(data)));
-    }
-
-    /// Takes at most `limit` bytes that have arrived.
-    fn pop(&mut self, into: &mut BytesMut, limit: usize, now: Instant) -> usize {
-        let mut left = limit;
-        while let Some((arrives, piece)) = self.pieces.front_mut() {
-            if *arrives > now || left == 0 {
-                break;
-            }
-            let part = piece.split_to(piece.len().min(left));
-            left -= part.len();
-            into.extend_from_slice(&part);
-            if piece.is_empty() {
-                self.pieces.pop_front();
-            }
-        }
-        limit - left
-    }
-}
-
-/// A call as its caller sees it.
-struct Call {
-    call: CallId,
-    id: u64,
-    /// What of the request was not given to the session yet.
-    rest: Bytes,
-    open: bool,
-    enveloped: bool,
-    received: Vec<u8>,
-}
-
-/// A call as its handler sees it.
-struct Owed {
-    call: CallId,
-    id: u64,
-    received: Vec<u8>,
-    complete: bool,
-    /// What of the answer was not given to the session yet, once it has begun.
-    rest: Option<Bytes>,
-    enveloped: bool,
-}
-
-#[derive(Default, Debug, PartialEq, Eq, Clone, Copy)]
-struct Count {
-    begun: usize,
-    answered: usize,
-    given_up: usize,
-    expired: usize,
-    lost: usize,
-}
-
-struct World {
-    rng: Rng,
-    now: Instant,
-    client: ClientSession,
-    server: ServerSession<Routes>,
-    client_input: BytesMut,
-    server_input: BytesMut,
-    /// Taken from the client and not accepted by its socket.
-    client_output: Vec<u8>,
-    to_server: Pipe,
-    to_client: Pipe,
-    /// By channel.
-    calls: Vec<Option<Call>>,
-    /// By channel: the call that used it last.
-    last_id: Vec<u64>,
-    owed: Vec<Owed>,
-    /// By id: whether the request reached the server, whether a handler can have done anything with it, and whether its
-    /// caller gave it up.
-    delivered: Vec<bool>,
-    ran: Vec<bool>,
-    given_up: Vec<bool>,
-    first_id: u64,
-    count: Count,
-}
-
-impl World {
-    fn new(seed: u64, plain: bool) -> Self {
-        let mut rng = Rng::with_seed(seed);
-        let now = Instant::now();
-        // The limits on many large messages at a time have tests of their own.
-        let channels = rng.u32(2..80);
-        let limits = Limits::default().max_incomplete(10_000).max_channels(channels);
-        let limits = Arc::new(limits);
-        let config = ClientConfig { limits: Arc::clone(&limits), plain, ..ClientConfig::default() };
-        Self {
-            client: ClientSession::new(config, now),
-            server: ServerSession::new(limits, Routes, None, now),
-            first_id: seed << 32,
-            rng,
-            now,
-            client_input: BytesMut::new(),
-            server_input: BytesMut::new(),
-            client_output: Vec::new(),
-            to_server: Pipe::default(),
-            to_client: Pipe::default(),
-            calls: Vec::new(),
-            last_id: Vec::new(),
-            owed: Vec::new(),
-            delivered: Vec::new(),
-            ran: Vec::new(),
-            given_up: Vec::new(),
-            count: Count::default(),
-        }
-    }
-
-    fn index(&self, id: u64) -> usize {
-        (id - self.first_id) as usize
-    }
-
-    /// Begins calls while there are channels.
-    fn begin(&mut self, most: usize) {
-        for _ in 0..most {
-            if self.client.available() == 0 {
-                if self.client.is_ready() {
-                    self.client.want_channels();
-                }
-                return;
-            }
-            let id = self.first_id + self.count.begun as u64;
-            let native = self.client.profile() == Some(Profile::Native);
-            let data = Bytes::from(request(id));
-            let route = self.rng.usize(..PATHS.len());
-            let enveloped = native && route >= 2;
-            let split = native && self.rng.u8(..8) == 0;
-            let (first, rest) = if split { self.cut(data, true) } else { (data, Bytes::new()) };
-            let open = !rest.is_empty();
-            let options = OpenOptions {
-                format: if route < 2 { Format::Raw } else { Format::Enveloped },
-                delivery: if self.rng.bool() { Delivery::Whole } else { Delivery::Frames },
-                deadline: (self.rng.u8(..50) == 0).then(|| self.now + Duration::from_micros(self.rng.u64(..500))),
-                more: open,
-            };
-            let payload = self.payload(first, enveloped);
-            let call = self.client.open(&PATHS[route], options, payload, self.now).expect("a free channel");
-            let channel = call.channel.0 as usize;
-            if self.calls.len() <= channel {
-                self.calls.resize_with(channel + 1, || None);
-                self.last_id.resize(channel + 1, 0);
-            }
-            let call = Call { call, id, rest, open, enveloped, received: Vec::new() };
-            assert!(self.calls[channel].replace(call).is_none(), "a channel was leased twice");
-            self.last_id[channel] = id;
-            self.count.begun += 1;
-            self.delivered.push(false);
-            self.ran.push(false);
-            self.given_up.push(false);
-        }
-    }
-
-    /// Cuts a part off the front, if there is enough. Between the first and the last part none is so small that it would
-    /// count towards a flood.
-    fn cut(&mut self, mut data: Bytes, first: bool) -> (Bytes, Bytes) {
-        let least = if first { 1 } else { 400 };
-        if data.len() <= least {
-            return (data, Bytes::new());
-        }
-        let at = self.rng.usize(least..data.len());
-        (data.split_to(at), data)
-    }
-
-    fn payload(&mut self, data: Bytes, enveloped: bool) -> Payload {
-        let fits = data.len() <= MAX_CHUNK - 4;
-        if fits && (!enveloped || self.rng.u8(..4) > 0) || !enveloped && self.rng.bool() {
-            return Payload::from(data);
-        }
-        let mut chunks = Vec::new();
-        let mut rest = data;
-        while !rest.is_empty() {
-            let piece = rest.split_to(rest.len().min(self.rng.usize(400..=MAX_CHUNK - 4)));
-            let head = self.rng.usize(..=24).min(piece.len());
-            chunks.push(Chunk::new(&piece[..head], piece.slice(head..)));
-        }
-        Payload::from(chunks)
-    }
-
-    /// A random call of those that match.
-    fn pick(&mut self, wanted: impl Fn(&Call) -> bool) -> Option<usize> {
-        let count = self.calls.len();
-        let from = self.rng.usize(..count.max(1));
-        (from..count)
-            .chain(0..from)
-            .find(|&channel| self.calls[channel].as_ref().is_some_and(&wanted))
-    }
-
-    /// Sends more of a request that is open.
-    fn continue_request(&mut self) {
-        let Some(channel) = self.pick(|call| call.open) else {
-            return;
-        };
-        let Some(mut call) = self.calls[channel].take() else {
-            return;
-        };
-        let rest = std::mem::take(&mut call.rest);
-        let (piece, rest) = if self.rng.bool() { self.cut(rest, false) } else { (rest, Bytes::new()) };
-        let payload = self.payload(piece, call.enveloped);
-        // Not sent: the answer came early.
-        call.open = self.client.send(call.call, payload, rest.is_empty()) && !rest.is_empty();
-        call.rest = rest;
-        self.calls[channel] = Some(call);
-    }
-
-    fn give_up(&mut self) {
-        // A raw request cannot be cut short, so its caller has to stay until it is sent.
-        if let Some(channel) = self.pick(|call| !call.open || call.enveloped) {
-            self.drop_call(channel);
-            self.count.given_up += 1;
-        }
-    }
-
-    fn drop_call(&mut self, channel: usize) {
-        if let Some(call) = self.calls[channel].take() {
-            let index = self.index(call.id);
-            self.given_up[index] = true;
-            self.client.release(call.call, self.now);
-        }
-    }
-
-    /// The client's socket accepts some bytes.
-    fn write_client(&mut self, limit: usize) {
-        if self.client_output.is_empty() {
-            self.client.poll_transmit(&mut self.client_output);
-        }
-        let count = self.client_output.len().min(limit);
-        if count > 0 {
-            let arrives = self.now + Duration::from_micros(self.rng.u64(..200));
-            self.to_server.push(&self.client_output[..count], arrives);
-            self.client_output.drain(..count);
-            self.client.written(count);
-        }
-    }
-
-    fn write_server(&mut self) {
-        let mut output = Vec::new();
-        self.server.poll_transmit(&mut output);
-        if !output.is_empty() {
-            let arrives = self.now + Duration::from_micros(self.rng.u64(..200));
-            self.to_client.push(&output, arrives);
-        }
-    }
-
-    fn read_server(&mut self, limit: usize) {
-        let count = self.to_server.pop(&mut self.server_input, limit, self.now);
-        self.server.handle(&mut self.server_input, count, self.now);
-        while let Some(event) = self.server.poll_event() {
-            match event {
-                ServerEvent::Request { call, route, data, enveloped, complete, path } => {
-                    let id = self.last_id[call.channel.0 as usize];
-                    assert_eq!(path.is_none(), enveloped);
-                    assert!(path.is_none_or(|path| path == PATHS[route]));
-                    let index = self.index(id);
-                    assert!(!std::mem::replace(&mut self.delivered[index], true), "a request came twice");
-                    let owed = Owed { call, id, received: data.to_vec(), complete, rest: None, enveloped };
-                    self.check_request(&owed);
-                    self.owed.push(owed);
-                }
-                ServerEvent::Data { call, data, last } => {
-                    if let Some(at) = self.owed.iter().position(|owed| owed.call == call) {
-                        let mut owed = self.owed.swap_remove(at);
-                        assert!(!owed.complete);
-                        owed.received.extend_from_slice(&data);
-                        owed.complete = last;
-                        self.check_request(&owed);
-                        self.owed.push(owed);
-                    }
-                }
-                ServerEvent::Expired { .. } => panic!("no deadline was set"),
-                ServerEvent::Writable { .. } => {}
-            }
-        }
-        assert_eq!(self.server.in_flight(), self.owed.len());
-    }
-
-    fn check_request(&mut self, owed: &Owed) {
-        let index = self.index(owed.id);
-        // A typed handler can do nothing before its message is whole, unless its caller sends one after another.
-        self.ran[index] |= owed.complete || !owed.enveloped;
-        let expected = request(owed.id);
-        if !owed.complete {
-            assert!(expected.starts_with(&owed.received), "a request of another call");
-        } else if self.given_up[index] {
-            // What a caller did not send before it gave up is replaced by CANCEL.
-            let cut = owed.received.strip_suffix(&[6, 1, 0]).unwrap_or(&owed.received);
-            assert!(expected.starts_with(cut) || expected == owed.received, "a request of another call");
-        } else {
-            assert!(expected == owed.received, "a request of another call");
-        }
-    }
-
-    /// A handler says something.
-    fn answer(&mut self) {
-        if self.owed.is_empty() {
-            return;
-        }
-        let at = self.rng.usize(..self.owed.len());
-        if !self.owed[at].complete && self.rng.u8(..4) > 0 {
-            return;
-        }
-        let mut owed = self.owed.swap_remove(at);
-        let first = owed.rest.is_none();
-        let data = owed.rest.take().unwrap_or_else(|| response(owed.id).into());
-        let (piece, rest) = if self.rng.u8(..6) == 0 { self.cut(data, first) } else { (data, Bytes::new()) };
-        let payload = self.payload(piece, owed.enveloped);
-        if !rest.is_empty() {
-            assert!(self.server.send(owed.call, payload, false));
-            owed.rest = Some(rest);
-            self.owed.push(owed);
-            return;
-        }
-        assert!(self.server.respond(owed.call, payload));
-        assert!(!self.server.respond(owed.call, Payload::from(Bytes::from_static(b"again"))));
-    }
-
-    fn read_client(&mut self, limit: usize) {
-        let count = self.to_client.pop(&mut self.client_input, limit, self.now);
-        self.client.handle(&mut self.client_input, count, self.now);
-        self.hear();
-    }
-
-    fn hear(&mut self) {
-        while let Some(event) = self.client.poll_event() {
-            match event {
-                ClientEvent::Response { call, data, last } => {
-                    let channel = call.channel.0 as usize;
-                    let Some(known) = self.calls[channel].as_mut().filter(|known| known.call == call) else {
-                        continue;
-                    };
-                    known.received.extend_from_slice(&data);
-                    if last {
-                        assert!(known.received == response(known.id), "the answer to another call");
-                        self.calls[channel] = None;
-                        self.client.release(call, self.now);
-                        self.count.answered += 1;
-                    }
-                }
-                ClientEvent::Expired { call } => {
-                    let channel = call.channel.0 as usize;
-                    // As above: a raw request that is open is not given up here.
-                    let ours = self.calls[channel].as_ref().is_some_and(|known| known.call == call);
-                    if ours && self.calls[channel].as_ref().is_some_and(|known| !known.open || known.enveloped) {
-                        self.drop_call(channel);
-                        self.count.expired += 1;
-                    }
-                }
-                ClientEvent::Refused { .. } | ClientEvent::TooLarge { .. } | ClientEvent::Stuck => {
-                    panic!("{event:?}")
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// How many bytes come at once: mostly many, sometimes one.
-    fn some_bytes(&mut self) -> usize {
-        match self.rng.u8(..16) {
-            0 => 1,
-            1 => self.rng.usize(1..30),
-            2..=5 => self.rng.usize(1..2000),
-            _ => 1 << 17,
-        }
-    }
-
-    fn round(&mut self, begin: bool) {
-        self.now += Duration::from_micros(self.rng.u64(..60));
-        for step in 0..8 {
-            if self.rng.u8(..4) == 0 {
-                continue;
-            }
-            match step {
-                0 if begin => {
-                    let most = self.rng.usize(1..24);
-                    self.begin(most);
-                }
-                1 => (0..self.rng.usize(..4)).for_each(|_| self.continue_request()),
-                2 if self.rng.u8(..12) == 0 => self.give_up(),
-                3 => {
-                    let limit = self.some_bytes();
-                    self.write_client(limit);
-                }
-                4 => {
-                    let limit = self.some_bytes();
-                    self.read_server(limit);
-                }
-                5 => (0..self.rng.usize(..32)).for_each(|_| self.answer()),
-                6 => self.write_server(),
-                7 => {
-                    let limit = self.some_bytes();
-                    self.read_client(limit);
-                }
-                _ => {}
-            }
-        }
-        if self.client.poll_timeout().is_some_and(|at| at <= self.now) {
-            self.client.handle_timeout(self.now);
-            self.hear();
-        }
-        if self.server.poll_timeout().is_some_and(|at| at <= self.now) {
-            self.server.handle_timeout(self.now);
-        }
-        assert_eq!((self.client.ended(), self.server.ended()), (None, None));
-    }
-
-    fn active(&self) -> usize {
-        self.calls.iter().flatten().count()
-    }
-
-    fn is_quiet(&self) -> bool {
-        self.active() == 0
-            && self.owed.is_empty()
-            && self.client_output.is_empty()
-            && !self.client.has_output()
-            && !self.server.has_output()
-            && self.to_server.pieces.is_empty()
-            && self.to_client.pieces.is_empty()
-            && self.server_input.is_empty()
-    }
-}
+use iip_core::session::Ended;
+use world::{Count, World};
 
 /// Runs until `calls` have ended, each with its own answer.
 fn run(seed: u64, calls: usize, plain: bool) -> Count {
@@ -509,11 +21,19 @@ fn run(seed: u64, calls: usize, plain: bool) -> Count {
         assert!(rounds < 1_000_000, "seed {seed}: the calls do not end");
     }
     let count = world.count;
-    assert_eq!(count.answered + count.given_up + count.expired, count.begun, "seed {seed}");
+    assert_eq!(
+        count.answered + count.given_up + count.expired,
+        count.begun,
+        "seed {seed}"
+    );
     assert_eq!(world.client.in_flight(), 0);
     // Every channel came back: tombstones too.
     world.client.close();
-    assert_eq!(world.client.ended(), Some(&Ended::Locally), "seed {seed}: a channel did not come back");
+    assert_eq!(
+        world.client.ended(),
+        Some(&Ended::Locally),
+        "seed {seed}: a channel did not come back"
+    );
     count
 }
 
@@ -525,7 +45,10 @@ fn run_all(seeds: std::ops::Range<u64>, calls: usize, plain: bool) {
         answered += count.answered;
         begun += count.begun;
     }
-    assert!(answered * 10 > begun * 8, "{answered} of {begun} calls were answered");
+    assert!(
+        answered * 10 > begun * 8,
+        "{answered} of {begun} calls were answered"
+    );
 }
 
 #[test]
@@ -558,7 +81,9 @@ fn cut(seed: u64, plain: bool) -> Count {
     }
     let limit = world.rng.usize(..3000);
     world.write_client(limit);
-    world.client.end(Ended::Io(std::io::ErrorKind::ConnectionReset));
+    world
+        .client
+        .end(Ended::Io(std::io::ErrorKind::ConnectionReset));
     let outcomes: Vec<(u64, bool)> = world
         .calls
         .iter()
@@ -570,17 +95,28 @@ fn cut(seed: u64, plain: bool) -> Count {
         .collect();
     world.count.lost = outcomes.len();
     world.now += Duration::from_secs(1);
-    let arrives = if world.rng.bool() { usize::MAX } else { world.rng.usize(..4000) };
+    let arrives = if world.rng.bool() {
+        usize::MAX
+    } else {
+        world.rng.usize(..4000)
+    };
     world.read_server(arrives);
     while arrives == usize::MAX && world.server.wants_read() && !world.to_server.pieces.is_empty() {
         world.read_server(arrives);
     }
     for (id, may_have_run) in outcomes {
         let ran = world.ran[world.index(id)];
-        assert!(may_have_run || !ran, "seed {seed}: call {id} ran, and is said not to have");
+        assert!(
+            may_have_run || !ran,
+            "seed {seed}: call {id} ran, and is said not to have"
+        );
     }
     let count = world.count;
-    assert_eq!(count.answered + count.given_up + count.expired + count.lost, count.begun, "seed {seed}");
+    assert_eq!(
+        count.answered + count.given_up + count.expired + count.lost,
+        count.begun,
+        "seed {seed}"
+    );
     count
 }
 

@@ -210,21 +210,32 @@ impl ClientSession {
         self.leases.available()
     }
 
-    /// Asks for more channels, where the server has not said that there are no more.
-    pub fn want_channels(&mut self) {
-        let limit = match self.profile {
-            Some(Profile::Native) => self.config.limits.max_channels,
-            _ => self.config.limits.max_channels.min(MAX_PLAIN_CHANNELS),
-        };
+    /// Most channels this side uses.
+    pub(super) fn channel_limit(&self) -> u32 {
+        let limit = self.config.limits.max_channels;
+        match self.profile {
+            Some(Profile::Native) => limit.max(2),
+            _ => limit.min(MAX_PLAIN_CHANNELS),
+        }
+    }
+
+    /// Asks for more channels, where the server has not said that there are no more. True: some are on their way, or a
+    /// [`ClientEvent::Capacity`] that says that there are none.
+    pub fn want_channels(&mut self) -> bool {
+        let limit = self.channel_limit();
         let have = self.leases.total + self.leases.requested;
+        if self.is_draining() || self.ended.is_some() {
+            return false;
+        }
         if self.leases.exhausted || self.leases.requested > 0 {
-            return;
+            return self.leases.requested > 0;
         }
         // Doubling: as many round trips as the number has bits, and never more than twice what is needed.
         let more = have.clamp(1, 64).min(limit.saturating_sub(have));
         for _ in 0..more {
             self.request_channel();
         }
+        more > 0
     }
 
     fn ping_if_due(&mut self, now: Instant) {

@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::lease::Stage;
 use super::state::{ClientSession, System};
@@ -81,7 +81,7 @@ impl ClientSession {
         if let (Some(seq), false) = (envelope, skipped) {
             match control::read_envelope(&data) {
                 Some((ENVELOPE_RESPONSE, received)) if received == seq => {
-                    data = data.slice(ENVELOPE_LENGTH..);
+                    data.advance(ENVELOPE_LENGTH);
                 }
                 None if kind == FrameKind::ResponseWhole && data.first() == Some(&b'{') => {
                     let unreadable = || ErrorReply::new(ErrorReply::UNKNOWN, "the server's refusal cannot be read");
@@ -204,7 +204,7 @@ impl ClientSession {
                 self.profile = Some(Profile::Native);
                 self.server_timeout = reply.timeout;
                 self.server_max_message = reply.max_message;
-                self.leases.grant_range(reply.channels.min(self.config.limits.max_channels.max(2)));
+                self.leases.grant_range(reply.channels.min(self.channel_limit()));
                 self.open_events();
                 self.ready();
             }
@@ -217,6 +217,13 @@ impl ClientSession {
     fn handle_grant(&mut self, text: &[u8]) -> Result<(), Violation> {
         self.leases.requested = self.leases.requested.saturating_sub(1);
         let was_ready = self.leases.total > 0;
+        if was_ready && self.leases.total >= self.channel_limit() {
+            // The request that went out with the hello, whose answer has granted enough.
+            if self.leases.available() == 0 {
+                self.note_exhaustion();
+            }
+            return Ok(());
+        }
         match control::parse_grant(text) {
             Ok(id) if id <= MAX_DATA => {
                 let none_before = self.leases.available() == 0;
@@ -233,9 +240,19 @@ impl ClientSession {
             Err(_) if !was_ready && self.profile == Some(Profile::Plain) => {
                 return Err(Violation::BadControl);
             }
-            Err(_) => self.leases.exhausted = true,
+            Err(_) => {
+                self.leases.exhausted = true;
+                self.note_exhaustion();
+            }
         }
         Ok(())
+    }
+
+    /// No channel request is under way any more: whoever waits for a channel has to look elsewhere.
+    fn note_exhaustion(&mut self) {
+        if self.leases.requested == 0 {
+            self.pending_events.push_back(ClientEvent::Capacity);
+        }
     }
 
     fn handle_event_frame(&mut self, records: &[u8], last: bool, now: Instant) -> Result<(), Violation> {

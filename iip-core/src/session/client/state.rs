@@ -211,8 +211,8 @@ impl ClientSession {
         self.output.transmit(out);
         for step in self.output.take_steps() {
             let call = step.call;
-            if let Some(channel) = self.channels.get_mut(call.channel) {
-                if channel.generation == call.generation {
+            if let Some(channel) = self.channels.get_mut(call.channel)
+                && channel.generation == call.generation {
                     if step.first {
                         channel.first_end = step.end;
                     }
@@ -220,7 +220,6 @@ impl ClientSession {
                         channel.sent_end = step.end;
                     }
                 }
-            }
             if step.drained {
                 self.pending_events.push_back(ClientEvent::Writable { call });
                 self.settle(call.channel);

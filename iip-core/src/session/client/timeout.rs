@@ -18,9 +18,9 @@ const ABANDONED_LIMIT_PLAIN: Duration = Duration::from_secs(60);
 const MAX_ABANDONED_PLAIN: usize = 16;
 
 impl ClientSession {
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called.
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` once the connection has ended.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.next_timer
+        self.next_timer.filter(|_| self.ended.is_none())
     }
 
     /// Acts on every deadline that has passed.

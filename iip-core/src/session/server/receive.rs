@@ -1,7 +1,7 @@
 use super::state::*;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::session::assembly::{Added, Assembly};
 use crate::session::channel::{CallId, Delivery, Format, MessageState, Profile};
@@ -80,16 +80,25 @@ impl<L: Lookup> ServerSession<L> {
         let (kind, id) = (frame.kind(), frame.channel());
         let last = kind.is_last();
         let raw_path = frame.path();
-        let bare = raw_path.split(|&byte| byte == b'?').next().unwrap_or(raw_path);
-        let bare_text = std::str::from_utf8(bare).unwrap_or("");
-        if bare_text.starts_with("/sys/") && self.handle_system(&frame, bare_text, now)? {
-            return Ok(());
-        }
-        // A registered path is canonical, so a path without query that is found needs no validation.
-        let found = self.routes.find(bare_text);
-        let typed = found.is_some_and(|route| route.format == Format::Enveloped);
-        let enveloped = typed && self.profile == Profile::Native;
-        let needs_path = !enveloped || bare.len() != raw_path.len();
+        let (found, enveloped, needs_path) = match self.last_typed.find(raw_path) {
+            Some(route) => (Some(route), true, false),
+            None => {
+                let bare = raw_path.split(|&byte| byte == b'?').next().unwrap_or(raw_path);
+                let bare_text = std::str::from_utf8(bare).unwrap_or("");
+                if bare_text.starts_with("/sys/") && self.handle_system(&frame, bare_text, now)? {
+                    return Ok(());
+                }
+                // A registered path is canonical, so a path without query that is found needs no validation.
+                let found = self.routes.find(bare_text);
+                let typed = found.is_some_and(|route| route.format == Format::Enveloped);
+                let enveloped = typed && self.profile == Profile::Native;
+                let needs_path = !enveloped || bare.len() != raw_path.len();
+                if let (Some(route), false) = (found, needs_path) {
+                    self.last_typed.keep(raw_path, route);
+                }
+                (found, enveloped, needs_path)
+            }
+        };
         let path = if needs_path { Path::from_wire(frame.path_bytes()).ok() } else { None };
         let refused_path = needs_path && path.is_none();
         let mut data = frame.into_data();
@@ -105,7 +114,7 @@ impl<L: Lookup> ServerSession<L> {
         let envelope = if enveloped {
             match control::read_envelope(&data) {
                 Some((0, seq)) => {
-                    data = data.slice(ENVELOPE_LENGTH..);
+                    data.advance(ENVELOPE_LENGTH);
                     Some(seq)
                 }
                 Some(_) => return Err(Violation::WrongEnvelope(id)),
@@ -135,11 +144,15 @@ impl<L: Lookup> ServerSession<L> {
             self.enqueue(id, Pending::Request(request), false);
             return Ok(());
         }
-        if self.incomplete >= self.limits.max_incomplete {
-            let answer = ErrorReply::new(
-                ErrorReply::OVERLOADED,
-                "too many unfinished messages on this connection (max_incomplete)",
-            );
+        let refused = if self.incomplete >= self.limits.max_incomplete {
+            Some("too many unfinished messages on this connection (max_incomplete)")
+        } else if self.pressed {
+            Some("the server holds too many bytes of unfinished messages (receive_budget)")
+        } else {
+            None
+        };
+        if let Some(text) = refused {
+            let answer = ErrorReply::new(ErrorReply::OVERLOADED, text);
             return self.refuse_request(id, last, request.path, &answer, now);
         }
         let mut assembly = Assembly::new(self.receive_limit(enveloped), now);
@@ -269,7 +282,7 @@ fn strip_envelope(data: &mut Bytes, envelope: Option<u16>) -> Option<()> {
         if control::read_envelope(data) != Some((0, seq)) {
             return None;
         }
-        *data = data.slice(ENVELOPE_LENGTH..);
+        data.advance(ENVELOPE_LENGTH);
     }
     Some(())
 }

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use crate::session::assembly::{Assembly, SmallFrames};
 use crate::session::channel::{CallId, MessageState, Profile};
 use crate::session::error::Ended;
-use crate::session::event::{Lookup, ServerEvent};
+use crate::session::event::{Lookup, RouteInfo, ServerEvent};
 use crate::session::limits::Limits;
 use crate::session::progress::ReadProgress;
 use crate::session::rate::TokenBucket;
@@ -34,6 +34,7 @@ pub struct ServerSession<L> {
     pub(super) decoder: Decoder,
     pub(super) profile: Profile,
     pub(super) channels: ChannelTable<ServerChannel>,
+    pub(super) last_typed: LastTyped,
     pub(super) granted: u32,
     /// Of the call begun last, on any channel: a late answer can never meet a later call.
     pub(super) generation: u64,
@@ -58,6 +59,7 @@ pub struct ServerSession<L> {
     pub(super) drain: Drain,
     pub(super) eof: bool,
     deferred: bool,
+    pub(super) pressed: bool,
     pub(super) ended: Option<Ended>,
 }
 
@@ -68,6 +70,26 @@ pub(super) enum Drain {
     Announced { acknowledged: bool },
     /// The event stream was completed, if there was one: nothing more is sent on it, and requests are refused.
     Done,
+}
+
+/// The typed route that was looked up last. A connection calls few methods, mostly the same again, and comparing a path
+/// is much cheaper than hashing it.
+#[derive(Debug, Default)]
+pub(super) struct LastTyped {
+    path: Vec<u8>,
+    route: Option<RouteInfo>,
+}
+
+impl LastTyped {
+    pub(super) fn find(&self, path: &[u8]) -> Option<RouteInfo> {
+        if self.path == path { self.route } else { None }
+    }
+
+    pub(super) fn keep(&mut self, path: &[u8], route: RouteInfo) {
+        self.path.clear();
+        self.path.extend_from_slice(path);
+        self.route = Some(route);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -145,6 +167,7 @@ impl<L: Lookup> ServerSession<L> {
             default_timeout,
             profile: Profile::Plain,
             channels: ChannelTable::new(),
+            last_typed: LastTyped::default(),
             granted: 0,
             generation: 0,
             events_channel: None,
@@ -163,6 +186,7 @@ impl<L: Lookup> ServerSession<L> {
             drain: Drain::No,
             eof: false,
             deferred: false,
+            pressed: false,
             ended: None,
         };
         let first = session.progress.deadline(&session.limits);
@@ -256,6 +280,17 @@ impl<L: Lookup> ServerSession<L> {
         self.pending_events.pop_front()
     }
 
+    /// Whether there is an event.
+    pub fn has_events(&self) -> bool {
+        !self.pending_events.is_empty()
+    }
+
+    /// Takes all events at once, in exchange for an empty queue.
+    pub fn take_events(&mut self, empty: &mut VecDeque<ServerEvent>) {
+        debug_assert!(empty.is_empty());
+        std::mem::swap(&mut self.pending_events, empty);
+    }
+
     /// Moves what is to be sent to the end of `out`.
     pub fn poll_transmit(&mut self, out: &mut Vec<u8>) {
         self.note_pause();
@@ -290,6 +325,21 @@ impl<L: Lookup> ServerSession<L> {
     /// Calls handed over and not answered.
     pub fn in_flight(&self) -> usize {
         self.in_flight
+    }
+
+    /// Bytes held in unfinished and queued messages.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    /// When something was received last.
+    pub fn last_activity(&self) -> Instant {
+        self.last_activity
+    }
+
+    /// Says whether all connections together hold as much as they may: then no message of several frames is begun.
+    pub fn set_pressed(&mut self, pressed: bool) {
+        self.pressed = pressed;
     }
 
     /// Gives back memory that a burst needed.

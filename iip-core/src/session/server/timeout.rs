@@ -11,9 +11,9 @@ use crate::session::event::{Lookup, ServerEvent};
 const IDLE_GRACE: Duration = Duration::from_secs(5);
 
 impl<L: Lookup> ServerSession<L> {
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called.
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` once the connection has ended.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.next_timer
+        self.next_timer.filter(|_| self.ended.is_none())
     }
 
     /// Acts on every deadline that has passed.
@@ -83,7 +83,9 @@ impl<L: Lookup> ServerSession<L> {
         if end <= now {
             return self.end(Ended::Idle);
         }
-        self.drain();
+        if self.drain == Drain::No {
+            self.announce_drain();
+        }
         self.arm(Some(end));
     }
 

@@ -1,0 +1,279 @@
+use bytes::Bytes;
+
+use super::rig_tests::{Sent, chunks, decode_all, payload};
+use super::send_queue::{Framing, SendQueue, Withdrawn};
+use super::*;
+use crate::wire::ChannelId;
+
+const NATIVE: Framing = Framing {
+    response: true,
+    path: None,
+    envelope: None,
+    max_data: MAX_CHUNK,
+};
+
+fn call(channel: u32) -> CallId {
+    CallId {
+        channel: ChannelId(channel),
+        generation: 1,
+    }
+}
+
+fn push(queue: &mut SendQueue, channel: u32, size: usize) -> Option<u64> {
+    queue.push(call(channel), &NATIVE, payload(vec![0; size]), true, true)
+}
+
+/// What the driver is given at a time.
+fn transmit(queue: &mut SendQueue) -> Vec<Sent> {
+    let mut out = Vec::new();
+    queue.transmit(&mut out);
+    decode_all(&out)
+}
+
+fn transmit_all(queue: &mut SendQueue) -> Vec<Sent> {
+    std::iter::from_fn(|| (!queue.is_empty()).then(|| transmit(queue)))
+        .flatten()
+        .collect()
+}
+
+fn bytes(frames: &[Sent]) -> usize {
+    frames
+        .iter()
+        .map(|frame| frame.data.len() + frame.path.len() + 10)
+        .sum()
+}
+
+#[test]
+fn small_messages_go_out_in_their_order() {
+    let mut queue = SendQueue::default();
+    assert!(queue.is_empty());
+    assert_eq!(push(&mut queue, 3, 5), Some(16));
+    assert_eq!(
+        push(&mut queue, 1, MAX_CHUNK),
+        Some(16 + 11 + MAX_CHUNK as u64)
+    );
+    assert_eq!(queue.len(), 16 + 11 + MAX_CHUNK);
+    let frames = transmit(&mut queue);
+    let order: Vec<_> = frames
+        .iter()
+        .map(|frame| (frame.channel, frame.data.len()))
+        .collect();
+    assert_eq!(order, [(3, 5), (1, MAX_CHUNK)]);
+    assert_eq!(
+        push(&mut queue, 1, 1),
+        Some(16 + 11 + MAX_CHUNK as u64 + 12)
+    );
+    assert!(queue.take_steps().is_empty());
+}
+
+#[test]
+fn a_small_message_behind_bulk_waits_for_what_was_handed_out_only() {
+    for bulk in [1, 2, 10, 50] {
+        let mut queue = SendQueue::default();
+        for channel in 1..=bulk {
+            assert_eq!(push(&mut queue, channel, 1 << 20), None);
+        }
+        let first = transmit(&mut queue);
+        assert!(
+            bytes(&first) < 64 * 1024 + MAX_CHUNK + 100,
+            "little is handed out at a time"
+        );
+        push(&mut queue, 99, 32);
+        assert_eq!(transmit(&mut queue)[0].channel, 99);
+    }
+}
+
+#[test]
+fn a_message_of_two_chunks_waits_for_a_few_chunks_of_each_bulk_channel() {
+    for bulk in [1usize, 4, 20] {
+        let mut queue = SendQueue::default();
+        for channel in 1..=bulk {
+            push(&mut queue, channel as u32, 4 << 20);
+        }
+        transmit(&mut queue);
+        push(&mut queue, 99, MAX_CHUNK + 1);
+        let mut before = 0;
+        for frame in transmit_all(&mut queue) {
+            if frame.channel == 99 && frame.kind == 7 {
+                break;
+            }
+            before += frame.data.len();
+        }
+        // Both turns of two chunks: 64 KiB of each.
+        assert!(
+            before <= (bulk + 1) * 3 * MAX_CHUNK,
+            "{before} bytes behind {bulk} channels"
+        );
+    }
+}
+
+#[test]
+fn bulk_channels_take_turns_by_bytes() {
+    let mut queue = SendQueue::default();
+    // One cuts itself into small frames, one into large ones.
+    let small = vec![0; 1000];
+    queue.push(
+        call(1),
+        &NATIVE,
+        chunks((0..2000).map(|_| &small[..])),
+        true,
+        true,
+    );
+    push(&mut queue, 2, 2_000_000);
+    let (mut one, mut two) = (0usize, 0usize);
+    for _ in 0..20 {
+        for frame in transmit(&mut queue) {
+            *if frame.channel == 1 {
+                &mut one
+            } else {
+                &mut two
+            } += frame.data.len();
+            assert!(one.abs_diff(two) <= 2 * MAX_CHUNK, "{one} and {two}");
+        }
+    }
+    assert!(one > 500_000 && two > 500_000);
+}
+
+#[test]
+fn small_messages_do_not_starve_bulk() {
+    let mut queue = SendQueue::default();
+    push(&mut queue, 1, 1 << 20);
+    let mut rounds = 0;
+    while queue.queued_on(ChannelId(1)) > 0 {
+        for _ in 0..200 {
+            push(&mut queue, 2, 1000);
+        }
+        transmit(&mut queue);
+        rounds += 1;
+        assert!(rounds <= 40, "a chunk goes out each time");
+    }
+}
+
+#[test]
+fn messages_of_one_channel_keep_their_order() {
+    let mut queue = SendQueue::default();
+    push(&mut queue, 1, 100_000);
+    assert_eq!(
+        push(&mut queue, 1, 5),
+        None,
+        "it waits behind the larger one"
+    );
+    push(&mut queue, 2, 5);
+    let order: Vec<_> = transmit_all(&mut queue)
+        .iter()
+        .map(|frame| (frame.channel, frame.kind))
+        .collect();
+    assert_eq!(order, [(2, 5), (1, 4), (1, 6), (1, 6), (1, 7), (1, 5)]);
+}
+
+#[test]
+fn steps_name_the_end_of_first_and_last_frames() {
+    let mut queue = SendQueue::default();
+    push(&mut queue, 9, 100);
+    push(&mut queue, 1, 2 * MAX_CHUNK + 1);
+    let mut offset = 0;
+    let mut ends = Vec::new();
+    let mut steps = Vec::new();
+    while !queue.is_empty() {
+        for frame in transmit(&mut queue) {
+            offset += frame.data.len() as u64 + 11;
+            if frame.channel == 1 {
+                ends.push(offset);
+            }
+        }
+        steps.extend(queue.take_steps());
+    }
+    assert_eq!(ends.len(), 3);
+    let found: Vec<_> = steps
+        .iter()
+        .map(|step| (step.end, step.first, step.last, step.drained))
+        .collect();
+    assert_eq!(
+        found,
+        [(ends[0], true, false, false), (ends[2], false, true, true)]
+    );
+    // A part of a message that leaves nothing behind.
+    queue.push(call(1), &NATIVE, payload(vec![0; 40_000]), true, false);
+    transmit_all(&mut queue);
+    let steps = queue.take_steps();
+    assert_eq!(steps.len(), 2);
+    assert!(steps[0].first && !steps[0].last && !steps[1].last && steps[1].drained);
+}
+
+#[test]
+fn what_is_withdrawn_is_not_sent() {
+    let mut queue = SendQueue::default();
+    assert_eq!(queue.withdraw(call(1)), Withdrawn::Nothing);
+    push(&mut queue, 1, 1 << 20);
+    push(&mut queue, 2, 1 << 20);
+    assert!(queue.has_first(call(1)));
+    assert_eq!(queue.withdraw(call(1)), Withdrawn::Everything);
+    assert_eq!((queue.len(), queue.queued_on(ChannelId(1))), (1 << 20, 0));
+    transmit(&mut queue);
+    assert!(!queue.has_first(call(2)) && queue.queued_on(ChannelId(2)) > 0);
+    let other = CallId {
+        channel: ChannelId(2),
+        generation: 2,
+    };
+    assert_eq!(queue.withdraw(other), Withdrawn::Nothing);
+    assert_eq!(queue.withdraw(call(2)), Withdrawn::Rest);
+    assert!(queue.is_empty() && queue.len() == 0);
+    assert!(transmit(&mut queue).is_empty());
+    queue.shrink();
+}
+
+#[test]
+fn only_the_withdrawn_call_of_a_channel_goes() {
+    let mut queue = SendQueue::default();
+    let next = CallId {
+        channel: ChannelId(1),
+        generation: 2,
+    };
+    push(&mut queue, 1, 100_000);
+    queue.push(next, &NATIVE, payload(vec![7; 3]), true, true);
+    assert_eq!(queue.withdraw(call(1)), Withdrawn::Everything);
+    let frames = transmit_all(&mut queue);
+    assert_eq!((frames.len(), &frames[0].data[..]), (1, &[7, 7, 7][..]));
+}
+
+#[test]
+fn output_is_appended() {
+    let mut queue = SendQueue::default();
+    push(&mut queue, 1, 5);
+    let mut out = vec![1, 2, 3];
+    queue.transmit(&mut out);
+    assert_eq!((out.len(), &out[..3]), (3 + 16, &[1, 2, 3][..]));
+    push(&mut queue, 1, 100_000);
+    queue.transmit(&mut out);
+    assert!(out.len() > 64 * 1024);
+}
+
+#[test]
+fn chunks_have_a_head_and_a_body() {
+    let chunk = Chunk::new(b"head", Bytes::from_static(b"body"));
+    assert_eq!(
+        (chunk.head(), &chunk.body[..], chunk.len(), chunk.is_empty()),
+        (&b"head"[..], &b"body"[..], 8, false)
+    );
+    assert!(Chunk::new(b"", Bytes::new()).is_empty());
+    let payload = Payload::from(vec![chunk.clone(), chunk]);
+    assert_eq!((payload.len(), payload.is_empty()), (16, false));
+    assert!(Payload::from(Bytes::new()).is_empty());
+    let mut queue = SendQueue::default();
+    let framing = Framing {
+        envelope: Some((0x80, 3)),
+        ..NATIVE
+    };
+    queue.push(call(1), &framing, payload, true, true);
+    let data: Vec<_> = transmit_all(&mut queue)
+        .into_iter()
+        .map(|frame| frame.data)
+        .collect();
+    assert_eq!(
+        data,
+        [
+            b"\x0f\x80\0\x03headbody".to_vec(),
+            b"\x0f\x80\0\x03headbody".to_vec()
+        ]
+    );
+}
