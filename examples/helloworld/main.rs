@@ -43,7 +43,11 @@ async fn greet(address: &str) -> Result<(), Box<dyn Error>> {
     let name = String::from("world");
     let reply = greeter.say_hello(HelloRequest { name }).await?;
     let process = std::process::id();
-    writeln!(stdout(), "{} (printed by process {process})", reply.get_ref().message)?;
+    writeln!(
+        stdout(),
+        "{} (printed by process {process})",
+        reply.get_ref().message
+    )?;
     Ok(())
 }
 

@@ -1,8 +1,6 @@
 use std::time::Duration;
 
 use super::backoff::BackoffConfig;
-use super::pool::Client;
-use crate::error::Error;
 use crate::session::{KeepAlive, Limits};
 use crate::transport::{Address, TcpOptions};
 
@@ -128,25 +126,5 @@ impl ClientBuilder {
     pub fn wait_for_ready(mut self) -> Self {
         self.wait_for_ready = true;
         self
-    }
-
-    /// Connects, and makes the client.
-    ///
-    /// # Errors
-    ///
-    /// The first attempt to connect failed.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future closes whatever was begun.
-    pub async fn connect(self) -> Result<Client, Error> {
-        let client = self.connect_lazy();
-        client.connected().await?;
-        Ok(client)
-    }
-
-    /// Makes the client, and connects when the first call is made.
-    pub fn connect_lazy(self) -> Client {
-        Client::new(self)
     }
 }

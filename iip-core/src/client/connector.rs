@@ -2,14 +2,24 @@ use std::sync::{Arc, Weak};
 
 use tokio::sync::Notify;
 
-use super::pool::{ConnectFailure, Pool, PoolObserver};
+use super::pool::{ConnectFailure, Pool, PoolObserver, State};
 use crate::conn::{Connection, Observer};
 use crate::session::ClientConfig;
 use crate::transport::connect;
 
+impl Pool {
+    /// Sees to it that connections are being made.
+    pub(super) fn dial(self: &Arc<Self>, state: &mut State) {
+        if !state.dialing {
+            state.dialing = true;
+            tokio::spawn(run(Arc::downgrade(self)));
+        }
+    }
+}
+
 /// Makes connections until the pool has what it wants, with pauses after attempts that fail and after connections that
 /// do not last.
-pub(super) async fn run(pool: Weak<Pool>) {
+async fn run(pool: Weak<Pool>) {
     let mut random = fastrand::Rng::new();
     loop {
         let Some(strong) = pool.upgrade() else {

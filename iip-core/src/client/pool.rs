@@ -8,7 +8,6 @@ use tokio::time::timeout_at;
 
 use super::backoff::Backoff;
 use super::config::ClientBuilder;
-use super::connector;
 use crate::conn::{Connection, Observer, now};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::transport::{Address, ConnectError};
@@ -68,6 +67,28 @@ impl fmt::Display for ConnectFailure {
 }
 
 impl std::error::Error for ConnectFailure {}
+
+impl ClientBuilder {
+    /// Connects, and makes the client.
+    ///
+    /// # Errors
+    ///
+    /// The first attempt to connect failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes whatever was begun.
+    pub async fn connect(self) -> Result<Client, Error> {
+        let client = self.connect_lazy();
+        client.connected().await?;
+        Ok(client)
+    }
+
+    /// Makes the client, and connects when the first call is made.
+    pub fn connect_lazy(self) -> Client {
+        Client::new(self)
+    }
+}
 
 impl Client {
     /// Begins a client of `address`.
@@ -164,9 +185,10 @@ impl Pool {
         let mut best: Option<(usize, &Member)> = None;
         for member in members.iter() {
             if let Some(load) = member.connection.load()
-                && best.is_none_or(|(least, _)| load < least) {
-                    best = Some((load, member));
-                }
+                && best.is_none_or(|(least, _)| load < least)
+            {
+                best = Some((load, member));
+            }
         }
         best.map(|(_, member)| member.connection.clone())
     }
@@ -185,7 +207,9 @@ impl Pool {
             self.grow()?;
             match deadline {
                 None => changed.await,
-                Some(at) => timeout_at(at.into(), changed).await.map_err(|_| self.too_late())?,
+                Some(at) => timeout_at(at.into(), changed)
+                    .await
+                    .map_err(|_| self.too_late())?,
             }
         }
     }
@@ -193,7 +217,10 @@ impl Pool {
     fn too_late(&self) -> Error {
         let connections = self.read().len();
         let text = if connections == 0 {
-            format!("the deadline passed while waiting for a connection to {} (timeout)", self.name)
+            format!(
+                "the deadline passed while waiting for a connection to {} (timeout)",
+                self.name
+            )
         } else {
             format!(
                 "the deadline passed while waiting for a free channel on {connections} connections to {} \
@@ -217,27 +244,23 @@ impl Pool {
             let growing = members.iter().filter(|member| member.connection.grow());
             (members.len(), growing.count() > 0)
         };
-        if have == 0 && state.dialing && !self.config.wait_for_ready
-            && let Some(failure) = &state.failure {
-                return Err(Error::new(
-                    ErrorKind::Connect,
-                    Outcome::NotSent,
-                    format!("no connection to {}", self.name),
-                )
-                .with_source(Arc::clone(failure)));
-            }
+        if have == 0
+            && state.dialing
+            && !self.config.wait_for_ready
+            && let Some(failure) = &state.failure
+        {
+            return Err(Error::new(
+                ErrorKind::Connect,
+                Outcome::NotSent,
+                format!("no connection to {}", self.name),
+            )
+            .with_source(Arc::clone(failure)));
+        }
         if have < self.config.max_connections && !growing {
             state.demand = true;
             self.dial(&mut state);
         }
         Ok(())
-    }
-
-    fn dial(self: &Arc<Self>, state: &mut State) {
-        if !state.dialing {
-            state.dialing = true;
-            tokio::spawn(connector::run(Arc::downgrade(self)));
-        }
     }
 
     /// Whether one more connection is to be made.

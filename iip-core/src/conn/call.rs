@@ -85,7 +85,13 @@ impl Future for CallFuture {
                     deadline: begin.deadline,
                     more: false,
                 };
-                let opened = open(&this.shared, &begin.path, options, begin.payload, Some(cx.waker()));
+                let opened = open(
+                    &this.shared,
+                    &begin.path,
+                    options,
+                    begin.payload,
+                    Some(cx.waker()),
+                );
                 match opened {
                     Ok(call) => {
                         this.stage = Stage::Waiting(call);
@@ -118,7 +124,9 @@ impl Future for CallFuture {
                     (None, Some(data)) => Ok(data),
                     (failure, _) => {
                         let failure = failure.unwrap_or(Failure::Ended { may_have_run: true });
-                        Err(CallFailure::Failed(this.shared.error(failure, ended.as_ref())))
+                        Err(CallFailure::Failed(
+                            this.shared.error(failure, ended.as_ref()),
+                        ))
                     }
                 })
             }
@@ -194,7 +202,8 @@ fn release(state: &mut ClientState, call: CallId) -> Option<Waker> {
     slot.received.clear();
     let at = if answered { state.last_read } else { now() };
     state.session.release(call, at);
-    if state.session.has_output() || state.session.has_events() {
+    // One that is given up has a time limit, which the driver has to know.
+    if !answered || state.session.has_output() || state.session.has_events() {
         state.schedule()
     } else {
         None
@@ -287,7 +296,10 @@ impl CallSender {
             return Err(Error::new(ErrorKind::Invalid, Outcome::Unknown, text));
         }
         let mut state = shared.lock();
-        let sent = !state.closed && state.session.send(self.lease.call, Payload::Whole(data), last);
+        let sent = !state.closed
+            && state
+                .session
+                .send(self.lease.call, Payload::Whole(data), last);
         let ended = state.session.ended().cloned();
         let driver = state.schedule();
         drop(state);
@@ -395,4 +407,3 @@ pub(super) fn open_frames(
     };
     Ok((sender, CallReceiver { lease, done: false }))
 }
-

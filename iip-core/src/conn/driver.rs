@@ -16,8 +16,11 @@ const READ_BUDGET: usize = 256 * 1024;
 /// How long a quiet connection keeps its buffers.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// How long the rest of the output may take once the connection has ended.
-const FLUSH_LIMIT: Duration = Duration::from_secs(2);
+/// How long the peer may accept nothing of the rest of the output once the connection has ended.
+const FLUSH_STALL: Duration = Duration::from_secs(2);
+
+/// How long the rest of the output may take in all.
+const FLUSH_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long a closing server reads on.
 const LINGER: Duration = Duration::from_secs(2);
@@ -46,6 +49,9 @@ pub(crate) trait Endpoint: Send + 'static {
         yielded: u8,
         waker: &Waker,
     ) -> Transmit;
+    /// The socket takes no more for now, after `written` more bytes: keeps the waker for everything else that is to be
+    /// done meanwhile.
+    fn park(&mut self, written: usize, waker: &Waker);
     /// Acts on deadlines that have passed.
     fn timeout(&mut self, now: Instant);
     /// What the driver has to know before it waits, as of the last call of another method.
@@ -96,6 +102,8 @@ struct Driver<T, E> {
     timer_at: Option<Instant>,
     quiet_at: Option<Instant>,
     ended_at: Option<Instant>,
+    /// Nothing more can be written.
+    broken: bool,
 }
 
 /// Owns the socket of one connection until it is over. The only task that reads or writes it.
@@ -112,6 +120,7 @@ pub(crate) async fn drive<T: Io, E: Endpoint>(io: T, endpoint: E) {
         timer_at: None,
         quiet_at: None,
         ended_at: None,
+        broken: false,
     };
     while let Turn::Yield = poll_fn(|cx| driver.poll_turn(cx)).await {
         // Not a self-wake: this one runs after every task that is ready now.
@@ -136,7 +145,7 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
             if wrote == Progress::Yield || read == Progress::Yield {
                 return Poll::Ready(Turn::Yield);
             }
-            if self.is_over() {
+            if self.is_over(wrote) {
                 return Poll::Ready(Turn::Over);
             }
             let fired = self.poll_timer(cx);
@@ -200,10 +209,14 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
 
     fn poll_output(&mut self, cx: &mut Context<'_>) -> Progress {
         if !self.socket.has_output() {
-            let yielded = if self.status.ended { u8::MAX } else { self.yielded };
-            let transmit = self
-                .endpoint
-                .transmit(&mut self.socket.output, self.written, yielded, cx.waker());
+            let yielded = if self.status.ended {
+                u8::MAX
+            } else {
+                self.yielded
+            };
+            let transmit =
+                self.endpoint
+                    .transmit(&mut self.socket.output, self.written, yielded, cx.waker());
             self.written = 0;
             match transmit {
                 Transmit::Soon => return Progress::Yield,
@@ -216,6 +229,8 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
         }
         match self.socket.poll_write(cx, now) {
             Poll::Pending => {
+                let written = std::mem::take(&mut self.written);
+                self.endpoint.park(written, cx.waker());
                 self.refresh();
                 Progress::None
             }
@@ -225,9 +240,8 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
                 Progress::Some
             }
             Poll::Ready(Err(error)) => {
-                self.socket.output.clear();
                 self.end(Ended::Io(error.kind()));
-                self.ended_at = now().checked_sub(FLUSH_LIMIT);
+                self.broken = true;
                 Progress::Some
             }
         }
@@ -239,18 +253,27 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
     }
 
     /// Whether the connection has ended and what was left to say is said, or cannot be.
-    fn is_over(&mut self) -> bool {
-        self.ended_at.is_some_and(|ended| {
-            !self.socket.has_output() || now() >= ended + FLUSH_LIMIT
-        })
+    fn is_over(&mut self, wrote: Progress) -> bool {
+        match self.ended_at {
+            None => false,
+            Some(_) if self.broken => true,
+            Some(_) if !self.socket.has_output() => wrote == Progress::None,
+            Some(_) => self.flush_ends().is_some_and(|at| at <= now()),
+        }
+    }
+
+    /// When the rest of the output is given up.
+    fn flush_ends(&self) -> Option<Instant> {
+        let limit = self.ended_at? + FLUSH_LIMIT;
+        let stall = self.socket.stalls_at(FLUSH_STALL);
+        Some(stall.map_or(limit, |stall| stall.min(limit)))
     }
 
     /// True: a deadline has passed and was acted on.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
         let stall = self.socket.stalls_at(self.endpoint.write_stall());
         let quiet = self.quiet_at;
-        let flush = self.ended_at.map(|ended| ended + FLUSH_LIMIT);
-        let next = [self.status.deadline, stall, quiet, flush]
+        let next = [self.status.deadline, stall, quiet, self.flush_ends()]
             .into_iter()
             .flatten()
             .min();
@@ -285,7 +308,7 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
             .is_some_and(|at| at <= now)
         {
             self.end(Ended::Silent("what was written to it"));
-            self.socket.output.clear();
+            self.broken = true;
         }
         if self.quiet_at.is_some_and(|at| at <= now) {
             self.quiet_at = None;

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -8,8 +8,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::driver::{Endpoint, Status, Transmit, now};
 use crate::error::{Error, ErrorKind, Outcome};
-use crate::session::{CallId, ClientEvent, ClientSession, Ended, ErrorReply, Profile};
 use crate::session::ChannelTable;
+use crate::session::{CallId, ClientEvent, ClientSession, Ended, ErrorReply, Profile};
 
 /// Wakers gathered under a lock, to be woken after it is released.
 #[derive(Debug, Default)]
@@ -79,6 +79,18 @@ impl ClientState {
         self.scheduled = true;
         self.driver.take()
     }
+
+    /// The driver is about to sleep.
+    fn park(&mut self, waker: &Waker) {
+        if !self
+            .driver
+            .as_ref()
+            .is_some_and(|kept| kept.will_wake(waker))
+        {
+            self.driver = Some(waker.clone());
+        }
+        self.scheduled = false;
+    }
 }
 
 /// A client's connection behind its lock.
@@ -143,7 +155,11 @@ impl ClientShared {
     pub(super) fn error(&self, failure: Failure, ended: Option<&Ended>) -> Error {
         let endpoint = &self.endpoint;
         let outcome = |may_have_run: bool| {
-            if may_have_run { Outcome::Unknown } else { Outcome::NotSent }
+            if may_have_run {
+                Outcome::Unknown
+            } else {
+                Outcome::NotSent
+            }
         };
         match failure {
             Failure::Refused(reply) => Error::new(
@@ -158,12 +174,16 @@ impl ClientShared {
             Failure::TooLarge(limit) => Error::new(
                 ErrorKind::TooLarge,
                 Outcome::Unknown,
-                format!("the response of {endpoint} is larger than this client's limit of {limit} bytes (max_message)"),
+                format!(
+                    "the response of {endpoint} is larger than this client's limit of {limit} bytes (max_message)"
+                ),
             ),
             Failure::Expired { may_have_run } => Error::new(
                 ErrorKind::Deadline,
                 outcome(may_have_run),
-                format!("the deadline passed while waiting for the response of {endpoint} (timeout)"),
+                format!(
+                    "the deadline passed while waiting for the response of {endpoint} (timeout)"
+                ),
             ),
             Failure::Ended { may_have_run } => {
                 let text = format!("the connection to {endpoint} ended during the call");
@@ -283,9 +303,9 @@ impl ClientEndpoint {
                     let _ = self.shared.server.set(facts);
                     changed = true;
                 }
-                ClientEvent::Capacity
-                | ClientEvent::Draining
-                | ClientEvent::Stuck => changed = true,
+                ClientEvent::Capacity | ClientEvent::Draining | ClientEvent::Stuck => {
+                    changed = true
+                }
             }
         }
         changed
@@ -347,10 +367,7 @@ impl Endpoint for ClientEndpoint {
         state.opened = 0;
         let missing = self.status.missing;
         if !has_output {
-            if !state.driver.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
-                state.driver = Some(waker.clone());
-            }
-            state.scheduled = false;
+            state.park(waker);
             self.refresh(&state, 0);
             self.status.missing = missing;
             return Transmit::Nothing;
@@ -362,6 +379,15 @@ impl Endpoint for ClientEndpoint {
         drop(state);
         self.finish(changed);
         Transmit::Now
+    }
+
+    fn park(&mut self, written: usize, waker: &Waker) {
+        let missing = self.status.missing;
+        self.with(|state| {
+            state.session.written(written);
+            state.park(waker);
+        });
+        self.status.missing = missing;
     }
 
     fn timeout(&mut self, now: Instant) {

@@ -14,6 +14,13 @@ use crate::session::Limits;
 use crate::transport::{Address, TcpOptions};
 use crate::wire::Path;
 
+impl Server {
+    /// Begins a server.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
+    }
+}
+
 /// Collects what a [`Server`] is to do. Every setting has a default that suits a service inside a data centre.
 pub struct ServerBuilder {
     router: Router,
@@ -41,7 +48,9 @@ impl Default for ServerBuilder {
             run_limit: super::handler::RAW_RUN_LIMIT,
             write_stall: Duration::from_secs(10),
             max_in_flight: 10_000,
-            receive_budget: default_receive_budget(std::fs::read_to_string("/proc/meminfo").ok().as_deref()),
+            receive_budget: default_receive_budget(
+                std::fs::read_to_string("/proc/meminfo").ok().as_deref(),
+            ),
             listeners: Vec::new(),
             mistake: None,
         }
@@ -83,12 +92,14 @@ impl ServerBuilder {
                 "the path {:?} cannot have a handler: leave the query out, handlers read it from the request",
                 path.as_str()
             )),
-            Ok(path) if is_protocol_path(path.path()) => {
-                Some(format!("the path {:?} belongs to the protocol", path.as_str()))
-            }
-            Ok(path) if !self.router.add(&path, route) => {
-                Some(format!("the path {:?} has a handler already", path.as_str()))
-            }
+            Ok(path) if is_protocol_path(path.path()) => Some(format!(
+                "the path {:?} belongs to the protocol",
+                path.as_str()
+            )),
+            Ok(path) if !self.router.add(&path, route) => Some(format!(
+                "the path {:?} has a handler already",
+                path.as_str()
+            )),
             Ok(_) => None,
         };
         self.mistake = self.mistake.or(mistake);

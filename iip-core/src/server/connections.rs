@@ -151,7 +151,11 @@ impl Connections {
 
     /// Ends every connection without another word.
     pub(super) fn abort(&self) {
-        let tasks: Vec<_> = self.open().values().filter_map(|open| open.task.clone()).collect();
+        let tasks: Vec<_> = self
+            .open()
+            .values()
+            .filter_map(|open| open.task.clone())
+            .collect();
         for task in tasks {
             task.abort();
         }

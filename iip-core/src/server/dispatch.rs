@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use tokio::task::AbortHandle;
 
-use super::frames::{Inbound, Inbox};
+use super::frames::{Inbound, Inbox, Link};
 use super::route::{Failure, Incoming, Reply, Route, Runner};
 use super::shared::{Running, ServerShared, ServerState};
 use crate::conn::{Endpoint, Status, Transmit, Wakeups, now};
@@ -195,7 +195,7 @@ impl ServerEndpoint {
             default_timeout: self.shared.core.default_timeout,
             peer: Arc::clone(&self.shared.peer),
             inbound: (streams || !complete).then(|| Inbound {
-                shared: Arc::clone(&self.shared),
+                link: Arc::clone(&self.shared) as Arc<dyn Link>,
                 call,
             }),
         }
@@ -228,8 +228,8 @@ impl ServerEndpoint {
             return;
         }
         let known = entry.placement.is_known();
-        let in_place = entry.placement.in_place()
-            && (known || clock.duration_since(began) < UNKNOWN_BUDGET);
+        let in_place =
+            entry.placement.in_place() && (known || clock.duration_since(began) < UNKNOWN_BUDGET);
         if in_place {
             self.turn = self.turn.wrapping_add(1);
             let timed = entry.placement.is_timed(self.turn);
@@ -293,9 +293,10 @@ impl ServerEndpoint {
                 Answer::Refusal(reply) => state.session.refuse(call, &reply),
             };
             if !state.inboxes.is_empty()
-                && let Some(inbox) = state.inboxes.remove(&call) {
-                    state.unread -= inbox.frames.iter().map(Bytes::len).sum::<usize>();
-                }
+                && let Some(inbox) = state.inboxes.remove(&call)
+            {
+                state.unread -= inbox.frames.iter().map(Bytes::len).sum::<usize>();
+            }
         }
         for spawned in self.spawned.drain(..) {
             // It may have ended already, on another core.
@@ -361,11 +362,7 @@ impl Endpoint for ServerEndpoint {
             state = shared.lock();
         }
         if !state.session.has_output() {
-            let kept = state.driver.as_ref();
-            if !kept.is_some_and(|kept| kept.will_wake(waker)) {
-                state.driver = Some(waker.clone());
-            }
-            state.scheduled = false;
+            state.park(waker);
             let now = state.session.is_draining().then(now);
             if now.is_some_and(|now| state.session.is_drained(now)) {
                 state.session.finish();
@@ -385,6 +382,19 @@ impl Endpoint for ServerEndpoint {
         state.session.poll_transmit(output);
         self.refresh(&state, missing, None);
         Transmit::Now
+    }
+
+    fn park(&mut self, _written: usize, waker: &Waker) {
+        let shared = Arc::clone(&self.shared);
+        let missing = self.status.missing;
+        let mut state = shared.lock();
+        if state.session.has_events() {
+            drop(state);
+            self.with(now(), |_| missing);
+            state = shared.lock();
+        }
+        state.park(waker);
+        self.refresh(&state, missing, None);
     }
 
     fn timeout(&mut self, now: Instant) {
@@ -475,9 +485,7 @@ impl Task {
         }
         match polled {
             Ok(poll) => poll.map(Reply::into_payload),
-            Err(_) => Poll::Ready(Some(
-                self.route.failure(&Failure::Panicked, self.enveloped),
-            )),
+            Err(_) => Poll::Ready(Some(self.route.failure(&Failure::Panicked, self.enveloped))),
         }
     }
 }

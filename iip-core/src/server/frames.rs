@@ -3,12 +3,11 @@ use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use super::handler::HandlerError;
-use super::shared::ServerShared;
+use super::handler_error::HandlerError;
 use crate::session::{CallId, MAX_CHUNK, Payload};
 
 /// Bytes a response may have queued before [`FrameSender::send`] waits.
@@ -23,10 +22,26 @@ pub(super) struct Inbox {
     pub(super) sender: Option<Waker>,
 }
 
+/// A connection, as the halves of its calls see it.
+pub(super) trait Link: Send + Sync {
+    /// The next frame of a request.
+    fn poll_frame(
+        &self,
+        call: CallId,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, HandlerError>>;
+
+    /// Ready when less than `limit` bytes of the response are unsent, or nobody waits for it any more.
+    fn poll_room(&self, call: CallId, limit: usize, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Sends a part of the response; false if nobody waits for it any more.
+    fn send(&self, call: CallId, payload: Payload, last: bool) -> bool;
+}
+
 /// What ties the two halves of a call to its connection.
 #[derive(Clone)]
 pub(super) struct Inbound {
-    pub(super) shared: Arc<ServerShared>,
+    pub(super) link: Arc<dyn Link>,
     pub(super) call: CallId,
 }
 
@@ -67,31 +82,10 @@ impl FrameReceiver {
         if let Some(first) = self.first.take().filter(|first| !first.is_empty()) {
             return Ok(Some(first));
         }
-        let Some(Inbound { shared, call }) = &self.inbound else {
+        let Some(Inbound { link, call }) = &self.inbound else {
             return Ok(None);
         };
-        poll_fn(|cx| {
-            let mut state = shared.lock();
-            let Some(inbox) = state.inboxes.get_mut(call) else {
-                let lost = HandlerError::new("the connection was lost");
-                return Poll::Ready(Err(lost));
-            };
-            if let Some(frame) = inbox.frames.pop_front() {
-                state.unread -= frame.len();
-                let driver = state.schedule();
-                drop(state);
-                if let Some(driver) = driver {
-                    driver.wake();
-                }
-                return Poll::Ready(Ok(Some(frame)));
-            }
-            if inbox.complete {
-                return Poll::Ready(Ok(None));
-            }
-            inbox.receiver = Some(cx.waker().clone());
-            Poll::Pending
-        })
-        .await
+        poll_fn(|cx| link.poll_frame(*call, cx)).await
     }
 
     /// The rest of the request as one piece, at most `limit` bytes.
@@ -186,10 +180,10 @@ impl FrameSender {
 
     fn push(&self, data: Bytes, last: bool) -> Result<(), HandlerError> {
         self.begun.store(true, Ordering::Release);
-        let Some(Inbound { shared, call }) = &self.inbound else {
+        let Some(Inbound { link, call }) = &self.inbound else {
             return Ok(());
         };
-        if shared.send(*call, Payload::Whole(data), last) {
+        if link.send(*call, Payload::Whole(data), last) {
             Ok(())
         } else {
             Err(HandlerError::new("nobody waits for the response any more"))
@@ -197,22 +191,9 @@ impl FrameSender {
     }
 
     async fn ready(&self) {
-        let Some(Inbound { shared, call }) = &self.inbound else {
+        let Some(Inbound { link, call }) = &self.inbound else {
             return;
         };
-        poll_fn(|cx| {
-            let mut state = shared.lock();
-            if state.session.unsent(*call) < SEND_AHEAD || state.closed {
-                return Poll::Ready(());
-            }
-            match state.inboxes.get_mut(call) {
-                Some(inbox) => {
-                    inbox.sender = Some(cx.waker().clone());
-                    Poll::Pending
-                }
-                None => Poll::Ready(()),
-            }
-        })
-        .await;
+        poll_fn(|cx| link.poll_room(*call, SEND_AHEAD, cx)).await;
     }
 }

@@ -1,4 +1,3 @@
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,8 +8,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::frames::{FrameReceiver, FrameSender};
+use super::handler_error::HandlerError;
 use super::route::{Failure, Incoming, Reply, Route, Runner};
-use crate::session::{Delivery, ErrorReply, Format, Payload};
+use crate::session::{Delivery, Format, Payload};
 
 /// Answers the requests of a path with whole data: bytes in, bytes out.
 ///
@@ -50,35 +50,6 @@ pub trait StreamHandler: Send + Sync + 'static {
         frames: FrameReceiver,
         response: FrameSender,
     ) -> Result<(), HandlerError>;
-}
-
-/// Why a raw handler failed: a text for the client. Any error becomes one with `?`.
-pub struct HandlerError(String);
-
-impl HandlerError {
-    /// An error with this text. It is sent to the client: name nothing internal.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    pub(super) fn reply(&self) -> ErrorReply {
-        ErrorReply::new(
-            ErrorReply::HANDLER_FAILED,
-            format!("handler fail:{}", self.0),
-        )
-    }
-}
-
-impl fmt::Debug for HandlerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("HandlerError").field(&self.0).finish()
-    }
-}
-
-impl<E: std::error::Error> From<E> for HandlerError {
-    fn from(error: E) -> Self {
-        Self(error.to_string())
-    }
 }
 
 /// A [`Handler`] made of an async closure.

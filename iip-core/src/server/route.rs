@@ -171,13 +171,12 @@ pub enum Failure {
 impl Failure {
     pub(super) fn reply(&self) -> ErrorReply {
         match self {
-            Self::Expired => {
-                ErrorReply::new(ErrorReply::DEADLINE_EXCEEDED, "the deadline passed")
-            }
+            Self::Expired => ErrorReply::new(ErrorReply::DEADLINE_EXCEEDED, "the deadline passed"),
             Self::Panicked => ErrorReply::new(ErrorReply::NO_RESPONSE, "handle no response"),
-            Self::Aborted => {
-                ErrorReply::new(ErrorReply::HANDLER_FAILED, "handler fail:the server stopped")
-            }
+            Self::Aborted => ErrorReply::new(
+                ErrorReply::HANDLER_FAILED,
+                "handler fail:the server stopped",
+            ),
         }
     }
 }

@@ -10,7 +10,6 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::admission::AdmissionStats;
-use super::builder::ServerBuilder;
 use super::connections::Connections;
 use super::listener::Listener;
 use crate::transport::Address;
@@ -40,11 +39,6 @@ impl Server {
             listeners,
             connections,
         }
-    }
-
-    /// Begins a server.
-    pub fn builder() -> ServerBuilder {
-        ServerBuilder::default()
     }
 
     /// The address listened on, with the port the system chose where it was 0. Of several listeners, the one added
@@ -91,7 +85,9 @@ impl Server {
         let accepting = self
             .listeners
             .into_iter()
-            .map(|listener| tokio::spawn(accept(listener, Arc::clone(&connections), stopped.clone())))
+            .map(|listener| {
+                tokio::spawn(accept(listener, Arc::clone(&connections), stopped.clone()))
+            })
             .collect();
         let mut guard = Guard {
             connections,
@@ -131,7 +127,11 @@ impl Drop for Guard {
     }
 }
 
-async fn accept(mut listener: Listener, connections: Arc<Connections>, stopped: watch::Receiver<bool>) {
+async fn accept(
+    mut listener: Listener,
+    connections: Arc<Connections>,
+    stopped: watch::Receiver<bool>,
+) {
     let mut stop = pin!(wait_for_stop(stopped));
     loop {
         let accepted = {

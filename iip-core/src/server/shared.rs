@@ -2,12 +2,14 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::task::AbortHandle;
 
-use super::frames::Inbox;
+use super::frames::{Inbox, Link};
+use super::handler_error::HandlerError;
 use super::route::{Peer, Router};
 use crate::session::{CallId, Payload, ServerSession};
 
@@ -88,6 +90,18 @@ impl ServerState {
         self.scheduled = true;
         self.driver.take()
     }
+
+    /// The driver is about to sleep.
+    pub(super) fn park(&mut self, waker: &Waker) {
+        if !self
+            .driver
+            .as_ref()
+            .is_some_and(|kept| kept.will_wake(waker))
+        {
+            self.driver = Some(waker.clone());
+        }
+        self.scheduled = false;
+    }
 }
 
 /// A server's connection behind its lock.
@@ -122,7 +136,11 @@ impl ServerShared {
 
     /// Brings the server's total of held bytes up to date, and tells the session whether it is too large.
     pub(super) fn count_held(&self, state: &mut ServerState) {
-        let held = if state.closed { 0 } else { state.session.held() };
+        let held = if state.closed {
+            0
+        } else {
+            state.session.held()
+        };
         let total = &self.core.held;
         if held > state.counted {
             total.fetch_add(held - state.counted, Ordering::Relaxed);
@@ -137,16 +155,6 @@ impl ServerShared {
     /// No code that can panic runs under the lock but the session's, so that a poisoned one is as good as any.
     pub(super) fn lock(&self) -> MutexGuard<'_, ServerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Sends a part of a response; false if nobody waits for it any more.
-    pub(super) fn send(&self, call: CallId, payload: Payload, last: bool) -> bool {
-        let mut state = self.lock();
-        let sent = !state.closed && state.session.send(call, payload, last);
-        let driver = state.schedule();
-        drop(state);
-        wake(driver);
-        sent
     }
 
     /// A handler in a task has ended, with its answer or without.
@@ -182,6 +190,55 @@ impl ServerShared {
     /// The deadline of a call that brings none.
     pub(super) fn run_limit(&self, native: bool, arrived: Instant) -> Option<Instant> {
         native.then(|| arrived + self.core.run_limit)
+    }
+}
+
+impl Link for ServerShared {
+    fn poll_frame(
+        &self,
+        call: CallId,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, HandlerError>> {
+        let mut state = self.lock();
+        let Some(inbox) = state.inboxes.get_mut(&call) else {
+            let lost = HandlerError::new("the connection was lost");
+            return Poll::Ready(Err(lost));
+        };
+        if let Some(frame) = inbox.frames.pop_front() {
+            state.unread -= frame.len();
+            let driver = state.schedule();
+            drop(state);
+            wake(driver);
+            return Poll::Ready(Ok(Some(frame)));
+        }
+        if inbox.complete {
+            return Poll::Ready(Ok(None));
+        }
+        inbox.receiver = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn poll_room(&self, call: CallId, limit: usize, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.closed || state.session.unsent(call) < limit {
+            return Poll::Ready(());
+        }
+        match state.inboxes.get_mut(&call) {
+            Some(inbox) => {
+                inbox.sender = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            None => Poll::Ready(()),
+        }
+    }
+
+    fn send(&self, call: CallId, payload: Payload, last: bool) -> bool {
+        let mut state = self.lock();
+        let sent = !state.closed && state.session.send(call, payload, last);
+        let driver = state.schedule();
+        drop(state);
+        wake(driver);
+        sent
     }
 }
 

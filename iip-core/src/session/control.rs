@@ -80,10 +80,7 @@ impl ErrorReply {
             return None;
         }
         let value = Value::parse(data)?;
-        let code = value
-            .get("code")?
-            .as_integer()
-            .filter(|code| *code != 0)?;
+        let code = value.get("code")?.as_integer().filter(|code| *code != 0)?;
         let message = value
             .get("message")
             .and_then(Value::as_str)
@@ -199,8 +196,9 @@ pub(crate) fn grant_json(channel: u32) -> String {
 /// Reads the answer to a channel request: the number granted.
 pub(crate) fn parse_grant(data: &[u8]) -> Result<u32, ErrorReply> {
     let refused = || {
-        ErrorReply::parse(data)
-            .unwrap_or_else(|| ErrorReply::new(-1, "the answer to /sys/new_channel is not readable"))
+        ErrorReply::parse(data).unwrap_or_else(|| {
+            ErrorReply::new(-1, "the answer to /sys/new_channel is not readable")
+        })
     };
     if data.len() > MAX_CONTROL {
         return Err(refused());
@@ -218,7 +216,10 @@ pub(crate) fn parse_grant(data: &[u8]) -> Result<u32, ErrorReply> {
 pub(crate) enum ConnectionEvent {
     Ping([u8; 8]),
     Pong([u8; 8]),
-    GoAway { code: u64, text: String },
+    GoAway {
+        code: u64,
+        text: String,
+    },
     Ack,
     /// WINDOW and CANCEL, which this version reads past, and records it may skip.
     Ignored,

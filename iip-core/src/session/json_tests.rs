@@ -67,12 +67,25 @@ fn escapes_and_words_are_read_and_written() {
     };
     assert_eq!(items[0].as_str(), Some("\n\t\r\u{8}\u{c}/\\\""));
     assert_eq!(items[1..4], [Value::Other, Value::Other, Value::Other]);
-    assert_eq!((items[4].as_integer(), items[5].as_integer(), items[4].as_str()), (Some(-7), None, None));
+    assert_eq!(
+        (
+            items[4].as_integer(),
+            items[5].as_integer(),
+            items[4].as_str()
+        ),
+        (Some(-7), None, None)
+    );
     assert!(items[4].get("x").is_none());
     let mut out = String::new();
     write_string(&mut out, "\n\r\t\u{1b}<\"\\é");
     assert_eq!(out, r#""\n\r\t\u001b\u003c\"\\é""#);
-    for text in ["{\"a\":1 \"b\":2}", "[1 2]", "\"\\u12g4\"", "\"\\u123\"", "\"\\ud800\\u0041\""] {
+    for text in [
+        "{\"a\":1 \"b\":2}",
+        "[1 2]",
+        "\"\\u12g4\"",
+        "\"\\u123\"",
+        "\"\\ud800\\u0041\"",
+    ] {
         assert_eq!(Value::parse(text.as_bytes()), None, "{text}");
     }
 }

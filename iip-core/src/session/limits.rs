@@ -122,3 +122,18 @@ setters! {
     /// Credit announced to the peer for each call and direction, bytes; default 32 KiB.
     window: u32;
 }
+
+/// Room for the metadata and the record headers of an enveloped message, bytes.
+const ENVELOPE_OVERHEAD: usize = 64 * 1024;
+
+/// Most data of all frames of one message of at most `max_message` bytes. The records of an enveloped one take more room
+/// than the message; its exact limit is the envelope reader's.
+pub(crate) fn most_data(max_message: usize, enveloped: bool) -> usize {
+    if enveloped {
+        max_message
+            .saturating_add(max_message / 1024)
+            .saturating_add(ENVELOPE_OVERHEAD)
+    } else {
+        max_message
+    }
+}

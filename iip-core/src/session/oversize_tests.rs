@@ -251,3 +251,28 @@ fn a_server_keeps_no_state_of_channels_that_are_idle() {
     );
     assert_eq!(rig.session.ended(), None);
 }
+
+#[test]
+fn a_server_under_pressure_begins_no_further_assembly() {
+    let mut rig = ServerRig::plain(Limits::default(), 4);
+    rig.frame(0, "/raw", 1, &[0; 300]);
+    assert_eq!(rig.session.held(), 300);
+    rig.session.set_pressed(true);
+    rig.frame(0, "/raw", 2, &[0; 300]);
+    let refused = rig.sent();
+    assert_eq!(
+        ErrorReply::parse(&refused[0].data).unwrap().code,
+        ErrorReply::OVERLOADED
+    );
+    assert!(refused[0].text().contains("receive_budget"));
+    // What has begun goes on, and what needs no memory is served.
+    rig.frame(3, "/raw", 1, &[0; 300]);
+    rig.frame(1, "/raw", 3, b"x");
+    let calls = rig.calls();
+    assert_eq!((calls.len(), rig.session.held()), (2, 0));
+    rig.session.set_pressed(false);
+    rig.frame(3, "/raw", 2, b"x");
+    rig.frame(0, "/raw", 2, &[0; 300]);
+    assert!(rig.sent().is_empty());
+    assert_eq!(rig.session.last_activity(), rig.now);
+}

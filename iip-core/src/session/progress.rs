@@ -18,10 +18,17 @@ pub(crate) struct ReadProgress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// Nothing was received yet.
-    First { since: Instant },
+    First {
+        since: Instant,
+    },
     Between,
-    Header { since: Instant },
-    Data { since: Instant, received: usize },
+    Header {
+        since: Instant,
+    },
+    Data {
+        since: Instant,
+        received: usize,
+    },
 }
 
 impl ReadProgress {
@@ -33,7 +40,13 @@ impl ReadProgress {
     }
 
     /// Says what the input looks like after a read: `received` more bytes came, `buffered` are left undecoded.
-    pub(crate) fn observe(&mut self, decoder: &Decoder, buffered: usize, received: usize, now: Instant) {
+    pub(crate) fn observe(
+        &mut self,
+        decoder: &Decoder,
+        buffered: usize,
+        received: usize,
+        now: Instant,
+    ) {
         if std::mem::take(&mut self.paused) {
             self.restart(now);
         }

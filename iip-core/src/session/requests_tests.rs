@@ -507,10 +507,49 @@ fn what_is_missing_of_a_frame_is_known() {
     let mut client = ClientRig::plain(ClientConfig::default());
     client.raw(b"x");
     client.sent();
-    assert_eq!((server.session.missing(0), client.session.missing(0)), (0, 0));
+    assert_eq!(
+        (server.session.missing(0), client.session.missing(0)),
+        (0, 0)
+    );
     server.feed(&encode_head(1, "/raw", 1, 1000));
     client.feed(&encode_head(5, "/raw", 1, 1000));
     let head = server.input.len();
-    assert_eq!((server.session.missing(head), client.session.missing(head)), (1000, 1000));
+    assert_eq!(
+        (server.session.missing(head), client.session.missing(head)),
+        (1000, 1000)
+    );
     assert_eq!(server.session.missing(head + 990), 10);
+}
+
+#[test]
+fn each_request_goes_to_the_route_of_its_path() {
+    let mut rig = ServerRig::native(Limits::default(), 4);
+    for (path, expected) in [
+        ("/t.S/M", Some(TYPED)),
+        ("/t.S/M", Some(TYPED)),
+        ("/t.S/M?a=1", Some(TYPED)),
+        ("/t.S/M?a=%00", None),
+        ("/t.S/M/", None),
+        ("/t.S/", None),
+        ("/t.S/F", Some(TYPED_FRAMES)),
+        ("/t.S/M", Some(TYPED)),
+        ("/raw", Some(RAW)),
+        ("/t.S/F", Some(TYPED_FRAMES)),
+        ("/sys/new_channel", None),
+        ("/frames", Some(FRAMES)),
+    ] {
+        rig.frame(1, path, 2, &request_data(0, &[2, 0]));
+        assert!(rig.session.has_events() == expected.is_some(), "{path}");
+        let mut events = std::collections::VecDeque::new();
+        rig.session.take_events(&mut events);
+        match (events.pop_front(), expected) {
+            (Some(ServerEvent::Request { call, route, .. }), Some(expected)) => {
+                assert_eq!(route, expected, "{path}");
+                rig.answer(call, "y");
+            }
+            (None, None) => {}
+            other => panic!("{path}: {other:?}"),
+        }
+        assert_eq!(rig.sent().len(), 1);
+    }
 }

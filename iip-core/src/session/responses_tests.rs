@@ -14,7 +14,7 @@ fn sequence_numbers_count_typed_calls_and_wrap() {
     for round in 0..=65_537u32 {
         let call = rig.typed(&[2, 0]);
         let seq = round as u16;
-        if round < 3 || round > 65_533 {
+        if !(3..=65_533).contains(&round) {
             assert_eq!(rig.sent()[0].records(), (seq, &[2, 0][..]));
             let raw = round % 2 == 0;
             rig.frame(5, "/", 2, &response_data(seq, &[2, 0]));

@@ -277,7 +277,10 @@ impl ClientRig {
             0,
             br#"{"code":106,"message":"channel create limited"}"#,
         );
-        assert!(matches!(rig.events()[..], [ClientEvent::Ready, ClientEvent::Capacity]));
+        assert!(matches!(
+            rig.events()[..],
+            [ClientEvent::Ready, ClientEvent::Capacity]
+        ));
         rig.sent();
         rig.frame(4, "/", 1, &response_data(0, &[]));
         rig

@@ -40,7 +40,14 @@ impl Framing {
         }
     }
 
-    fn encode(&self, out: &mut Vec<u8>, call: CallId, place: (bool, bool), head: &[u8], body: &[u8]) {
+    fn encode(
+        &self,
+        out: &mut Vec<u8>,
+        call: CallId,
+        place: (bool, bool),
+        head: &[u8],
+        body: &[u8],
+    ) {
         let prefix = self.envelope.map(|(flags, seq)| envelope(flags, seq));
         let length = prefix.map_or(0, |p| p.len()) + head.len() + body.len();
         let path = match &self.path {
@@ -137,7 +144,9 @@ impl SendQueue {
     ) -> Option<u64> {
         let queued_before = !self.lanes.is_empty() && self.lanes.contains_key(&call.channel);
         match payload {
-            Payload::Whole(data) if !queued_before && data.len() <= framing.room().min(MAX_CHUNK) => {
+            Payload::Whole(data)
+                if !queued_before && data.len() <= framing.room().min(MAX_CHUNK) =>
+            {
                 framing.encode(&mut self.ready, call, (first, last), &[], &data);
                 Some(self.handed_out + self.ready.len() as u64)
             }
@@ -202,9 +211,17 @@ impl SendQueue {
 
     /// Whether no frame of the call's message is out yet.
     pub(crate) fn has_first(&self, call: CallId) -> bool {
-        self.lanes
-            .get(&call.channel)
-            .is_some_and(|lane| lane.items.iter().any(|item| item.call == call && item.first))
+        self.lanes.get(&call.channel).is_some_and(|lane| {
+            lane.items
+                .iter()
+                .any(|item| item.call == call && item.first)
+        })
+    }
+
+    /// Whether any message waits of which no frame is out yet.
+    pub(crate) fn has_any_first(&self) -> bool {
+        let mut items = self.lanes.values().flat_map(|lane| &lane.items);
+        items.any(|item| item.first)
     }
 
     /// Drops what is queued of a call.
@@ -219,7 +236,11 @@ impl SendQueue {
                 return true;
             }
             if result == Withdrawn::Nothing {
-                result = if item.first { Withdrawn::Everything } else { Withdrawn::Rest };
+                result = if item.first {
+                    Withdrawn::Everything
+                } else {
+                    Withdrawn::Rest
+                };
             }
             dropped += item.body.len();
             false
@@ -321,8 +342,13 @@ impl Item {
     fn encode_next(&mut self, out: &mut Vec<u8>) -> bool {
         match &mut self.body {
             Body::Chunk(chunk) => {
-                self.framing
-                    .encode(out, self.call, (self.first, self.last), chunk.head(), &chunk.body);
+                self.framing.encode(
+                    out,
+                    self.call,
+                    (self.first, self.last),
+                    chunk.head(),
+                    &chunk.body,
+                );
                 true
             }
             Body::Split(data) => {

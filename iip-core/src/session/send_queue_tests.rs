@@ -217,7 +217,7 @@ fn what_is_withdrawn_is_not_sent() {
     };
     assert_eq!(queue.withdraw(other), Withdrawn::Nothing);
     assert_eq!(queue.withdraw(call(2)), Withdrawn::Rest);
-    assert!(queue.is_empty() && queue.len() == 0);
+    assert_eq!((queue.is_empty(), queue.len()), (true, 0));
     assert!(transmit(&mut queue).is_empty());
     queue.shrink();
 }

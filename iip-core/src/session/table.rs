@@ -77,6 +77,10 @@ impl<T: Default> ChannelTable<T> {
         let dense = self.dense.iter_mut().enumerate();
         dense
             .map(|(index, state)| (ChannelId(index as u32), state))
-            .chain(self.sparse.iter_mut().map(|(channel, state)| (*channel, state)))
+            .chain(
+                self.sparse
+                    .iter_mut()
+                    .map(|(channel, state)| (*channel, state)),
+            )
     }
 }

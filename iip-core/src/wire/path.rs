@@ -109,9 +109,7 @@ impl Path {
 
     /// The part before the query.
     pub fn path(&self) -> &str {
-        self.as_str()
-            .get(..usize::from(self.length))
-            .unwrap_or("/")
+        self.as_str().get(..usize::from(self.length)).unwrap_or("/")
     }
 
     /// The part after `?`, still encoded.

@@ -22,9 +22,39 @@ fn canonical_paths_pass() {
 #[test]
 fn other_spellings_are_refused() {
     for text in [
-        "", "echo", "//echo", "/a//b", "/./a", "/a/..", "/..", "/a/./b", "/ec%68o", "/%2e%2e/a", "/a%2fb", "/a b",
-        "/a;b", "/a:b", "/é", "/a#f", "http://h/echo", "/a\0b", "/a\n", "/a\x1b", "/q?%00", "/q?%0a", "/q?%7f",
-        "/q?%zz", "/q?%4", "/q?%", "/q?a b", "/q?%ff", "/q?#", "/q?\"", "?x=1", "/a\\b", "/a|b",
+        "",
+        "echo",
+        "//echo",
+        "/a//b",
+        "/./a",
+        "/a/..",
+        "/..",
+        "/a/./b",
+        "/ec%68o",
+        "/%2e%2e/a",
+        "/a%2fb",
+        "/a b",
+        "/a;b",
+        "/a:b",
+        "/é",
+        "/a#f",
+        "http://h/echo",
+        "/a\0b",
+        "/a\n",
+        "/a\x1b",
+        "/q?%00",
+        "/q?%0a",
+        "/q?%7f",
+        "/q?%zz",
+        "/q?%4",
+        "/q?%",
+        "/q?a b",
+        "/q?%ff",
+        "/q?#",
+        "/q?\"",
+        "?x=1",
+        "/a\\b",
+        "/a|b",
     ] {
         assert!(Path::new(text).is_err(), "{text:?} must be refused");
     }
@@ -57,7 +87,7 @@ proptest! {
     fn any_text_is_refused_or_kept_exactly(text in "\\PC{0,40}|/[a-z%?&=.\\x00-\\x20/0-9]{0,40}") {
         if let Ok(path) = Path::new(&text) {
             prop_assert_eq!(path.as_str(), &text);
-            prop_assert!(!text.bytes().any(|byte| byte < 0x21 || byte > 0x7e));
+            prop_assert!(!text.bytes().any(|byte| !(0x21..=0x7e).contains(&byte)));
             prop_assert!(path.query_pairs().all(|(key, value)| !key.contains('\0') && !value.contains('\0')));
         }
     }
@@ -85,7 +115,10 @@ fn errors_name_what_is_wrong() {
         assert!(error.to_string().contains(part), "{error}");
     }
     let path: Path = "/a?b=c".parse().unwrap();
-    assert_eq!((path.to_string(), format!("{path:?}")), ("/a?b=c".into(), "Path(\"/a?b=c\")".into()));
+    assert_eq!(
+        (path.to_string(), format!("{path:?}")),
+        ("/a?b=c".into(), "Path(\"/a?b=c\")".into())
+    );
 }
 
 #[test]

@@ -202,7 +202,13 @@ fn records_name_themselves_and_what_is_wrong_with_them() {
         (RecordError::VarintTruncated, "inside a varint"),
         (RecordError::VarintNotMinimal, "longer"),
         (RecordError::VarintOverflow, "64 bits"),
-        (RecordError::PayloadTruncated { announced: 7, present: 3 }, "7 bytes and 3"),
+        (
+            RecordError::PayloadTruncated {
+                announced: 7,
+                present: 3,
+            },
+            "7 bytes and 3",
+        ),
     ] {
         assert!(error.to_string().contains(part), "{error}");
     }

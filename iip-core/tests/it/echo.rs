@@ -38,6 +38,10 @@ async fn many_calls_are_paired_with_their_answers() {
 async fn large_messages_travel_both_ways() {
     let server = Running::start(echo()).await;
     let client = server.client().await;
-    let data = Bytes::from((0..3_000_000u32).map(|i| (i % 251) as u8).collect::<Vec<_>>());
+    let data = Bytes::from(
+        (0..3_000_000u32)
+            .map(|i| (i % 251) as u8)
+            .collect::<Vec<_>>(),
+    );
     assert_eq!(client.call("/echo", data.clone()).await.unwrap(), data);
 }

@@ -51,7 +51,9 @@ pub(crate) struct GoAway {
 pub(crate) fn goaway(frame: &Frame) -> Option<GoAway> {
     let data = data(frame);
     let records = Records::new(data.strip_prefix(&[0x0f])?.get(3..)?);
-    let record = records.flatten().find(|record| record.kind == RecordKind::GOAWAY)?;
+    let record = records
+        .flatten()
+        .find(|record| record.kind == RecordKind::GOAWAY)?;
     let (code, used) = decode_varint(record.payload).ok()?;
     let rest = &record.payload[used..];
     let (channel, used) = decode_varint(rest).ok()?;
@@ -109,7 +111,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Peer<T> {
     }
 
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        limited(self.io.write_all(bytes.as_ref())).await.expect("an open connection");
+        limited(self.io.write_all(bytes.as_ref()))
+            .await
+            .expect("an open connection");
     }
 
     /// False: the other side does not take it any more.
@@ -119,7 +123,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Peer<T> {
 
     /// Ends this direction.
     pub(crate) async fn finish(&mut self) {
-        limited(self.io.shutdown()).await.expect("an open connection");
+        limited(self.io.shutdown())
+            .await
+            .expect("an open connection");
     }
 
     /// The next frame; `None` if the connection has ended.
@@ -194,7 +200,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Peer<T> {
         self.grant(channels + 1).await;
         let events = self.expect().await;
         assert_eq!(events.path(), b"/sys/events");
-        self.send(frame(4, "/", events.channel().0, [0x0f, 0x80, 0, 0])).await;
+        self.send(frame(4, "/", events.channel().0, [0x0f, 0x80, 0, 0]))
+            .await;
     }
 
     /// Answers a channel request, for servers.

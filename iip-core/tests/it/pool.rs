@@ -21,7 +21,9 @@ async fn call_within(client: &Client, path: &str, time: Duration) -> Error {
     let path = Path::new(path).unwrap();
     let payload = Payload::Whole("x".into());
     let deadline = Some(Instant::now() + time);
-    let result = client.call_until(&path, Format::Raw, payload, deadline).await;
+    let result = client
+        .call_until(&path, Format::Raw, payload, deadline)
+        .await;
     result.expect_err("a failure")
 }
 
@@ -30,7 +32,9 @@ async fn one_connection_is_enough_for_many_calls() {
     let (server, gate) = gated();
     let server = Running::start(server).await;
     let client = server.client().await;
-    let calls: Vec<_> = (0..1000).map(|_| spawn_call(&client, "/held", "x")).collect();
+    let calls: Vec<_> = (0..1000)
+        .map(|_| spawn_call(&client, "/held", "x"))
+        .collect();
     gate.entered_by(1000).await;
     assert_eq!(client.connections(), 1);
     gate.release(1000);
@@ -232,7 +236,11 @@ async fn a_server_that_grants_few_channels_gets_another_connection() {
     for count in 1..=6 {
         spawn_call(&client, "/held", "x");
         gate.entered().await;
-        assert_eq!(client.connections(), if count <= 3 { 1 } else { 2 }, "{count} calls");
+        assert_eq!(
+            client.connections(),
+            if count <= 3 { 1 } else { 2 },
+            "{count} calls"
+        );
     }
     let late = call_within(&client, "/echo", Duration::from_millis(20)).await;
     assert!(late.is_deadline(), "{late}");

@@ -44,11 +44,17 @@ async fn connected(
     (client.unwrap(), peer, listener)
 }
 
-async fn call_within(client: &Client, data: impl Into<Bytes>, time: Duration) -> Result<Bytes, Error> {
+async fn call_within(
+    client: &Client,
+    data: impl Into<Bytes>,
+    time: Duration,
+) -> Result<Bytes, Error> {
     let payload = Payload::Whole(data.into());
     let deadline = Some((Instant::now() + time).into_std());
     let path = Path::from_static("/x");
-    client.call_until(&path, Format::Raw, payload, deadline).await
+    client
+        .call_until(&path, Format::Raw, payload, deadline)
+        .await
 }
 
 #[tokio::test(start_paused = true)]
@@ -87,8 +93,14 @@ async fn what_was_never_written_was_not_sent() {
     drop(peer);
     let large = limited(large).await.unwrap().unwrap_err();
     let small = limited(small).await.unwrap().unwrap_err();
-    assert_eq!((large.kind(), large.outcome()), (&ErrorKind::Closed, Outcome::Unknown));
-    assert_eq!((small.kind(), small.outcome()), (&ErrorKind::Closed, Outcome::NotSent));
+    assert_eq!(
+        (large.kind(), large.outcome()),
+        (&ErrorKind::Closed, Outcome::Unknown)
+    );
+    assert_eq!(
+        (small.kind(), small.outcome()),
+        (&ErrorKind::Closed, Outcome::NotSent)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,13 +117,19 @@ async fn a_server_that_stops_reading_delays_no_deadline() {
         settle().await;
         let error = call_within(&client, "late", seconds(2)).await.unwrap_err();
         // Opened while nothing could be written.
-        assert_eq!((error.kind(), error.outcome()), (&ErrorKind::Deadline, Outcome::NotSent));
+        assert_eq!(
+            (error.kind(), error.outcome()),
+            (&ErrorKind::Deadline, Outcome::NotSent)
+        );
         assert_eq!(start.elapsed().as_secs(), 2);
     });
     assert_eq!(start.elapsed().as_secs(), 3);
     for error in both.0.into_iter().map(Result::unwrap_err) {
         // The first frame of each was accepted by the socket, so a handler may have seen it.
-        assert_eq!((error.kind(), error.outcome()), (&ErrorKind::Deadline, Outcome::Unknown));
+        assert_eq!(
+            (error.kind(), error.outcome()),
+            (&ErrorKind::Deadline, Outcome::Unknown)
+        );
     }
 }
 
@@ -120,7 +138,10 @@ async fn a_server_that_accepts_nothing_for_ten_seconds_is_lost() {
     let (client, _peer, _listener) = connected(|builder| builder.timeout(None)).await;
     let start = Instant::now();
     let error = client.call("/x", vec![1; 1024 * 1024]).await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (&ErrorKind::Closed, Outcome::Unknown));
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (&ErrorKind::Closed, Outcome::Unknown)
+    );
     assert_eq!(start.elapsed().as_secs(), 10);
 }
 
@@ -174,15 +195,24 @@ async fn calls_fail_fast_while_the_server_is_away() {
     let client = server.client().await;
     let patient = server.builder().wait_for_ready().connect().await.unwrap();
     server.kill().await;
-    eventually("the loss", || client.connections() + patient.connections() == 0).await;
+    eventually("the loss", || {
+        client.connections() + patient.connections() == 0
+    })
+    .await;
     sleep(seconds(1)).await;
     let start = Instant::now();
     let error = client.call("/echo", "x").await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (&ErrorKind::Connect, Outcome::NotSent));
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (&ErrorKind::Connect, Outcome::NotSent)
+    );
     assert_eq!(start.elapsed(), Duration::ZERO);
 
     let error = call_within(&patient, "x", seconds(3)).await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (&ErrorKind::Deadline, Outcome::NotSent));
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (&ErrorKind::Deadline, Outcome::NotSent)
+    );
     assert_eq!(start.elapsed().as_secs(), 3);
 
     let waiting = spawn_call(&patient, "/echo", "waited");
@@ -233,7 +263,10 @@ async fn a_server_that_does_not_answer_the_hello_is_no_server() {
 #[tokio::test(start_paused = true)]
 async fn a_draining_server_loses_no_call() {
     let mut server = Running::start_on(echo(), "memory://drained").await;
-    let builder = server.builder().wait_for_ready().limits(Limits::default().max_channels(5));
+    let builder = server
+        .builder()
+        .wait_for_ready()
+        .limits(Limits::default().max_channels(5));
     let client = builder.connect().await.unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let callers: Vec<_> = (0..16)
@@ -247,7 +280,8 @@ async fn a_draining_server_loses_no_call() {
                     let data = Bytes::from(vec![caller; length]);
                     assert_eq!(client.call("/echo", data.clone()).await.unwrap(), data);
                     answered += 1;
-                    sleep(Duration::from_micros(u64::from(caller) * 100)).await;
+                    // Time goes on only while everybody waits.
+                    sleep(Duration::from_micros(500 + u64::from(caller) * 100)).await;
                 }
                 answered
             })
@@ -315,7 +349,8 @@ async fn a_stuck_connection_answers_its_other_calls() {
     call_within(&client, "x", seconds(1)).await.unwrap_err();
     assert_eq!(peer.expect().await.path(), b"/x");
     accept(&mut listener).await.greet(8).await;
-    peer.send(frame(5, "/", request.channel().0, "answer")).await;
+    peer.send(frame(5, "/", request.channel().0, "answer"))
+        .await;
     assert_eq!(limited(long).await.unwrap().unwrap(), "answer");
     assert!(peer.rest().await.is_empty());
 }
@@ -325,7 +360,9 @@ async fn a_stuck_connection_answers_its_other_calls() {
 async fn a_late_answer_reaches_nobody() {
     let (client, mut peer, _listener) = connected(|builder| builder).await;
     for round in 0..20 {
-        call_within(&client, "x", Duration::from_millis(10)).await.unwrap_err();
+        call_within(&client, "x", Duration::from_millis(10))
+            .await
+            .unwrap_err();
         let late = peer.expect().await;
         let call = spawn_call(&client, "/x", "x");
         let request = peer.expect().await;

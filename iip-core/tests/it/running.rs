@@ -37,7 +37,9 @@ pub(crate) async fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
 }
 
 /// Awaits all of them at once, in one task.
-pub(crate) async fn join_all<T>(futures: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
+pub(crate) async fn join_all<T>(
+    futures: impl IntoIterator<Item = impl Future<Output = T>>,
+) -> Vec<T> {
     let mut futures: Vec<_> = futures
         .into_iter()
         .map(|future| (Box::pin(future), None))

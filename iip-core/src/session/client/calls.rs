@@ -5,9 +5,9 @@ use bytes::Bytes;
 use super::lease::Stage;
 use super::state::{ClientSession, MAX_PLAIN_CHANNELS};
 use crate::session::channel::{CallId, Delivery, Format, MessageState, Profile};
+use crate::session::control::ConnectionEvent;
 use crate::session::event::ClientEvent;
 use crate::session::keep_alive::Need;
-use crate::session::control::ConnectionEvent;
 use crate::session::payload::{MAX_CHUNK, Payload};
 use crate::session::send_queue::{Framing, Withdrawn};
 use crate::wire::{ChannelId, MAX_DATA, Path};
@@ -54,7 +54,10 @@ impl ClientSession {
         payload: Payload,
         now: Instant,
     ) -> Result<CallId, OpenError> {
-        let Some(profile) = self.profile.filter(|_| self.ended.is_none() && !self.is_draining()) else {
+        let Some(profile) = self
+            .profile
+            .filter(|_| self.ended.is_none() && !self.is_draining())
+        else {
             return Err(OpenError::Closed(payload));
         };
         let native = profile == Profile::Native;
@@ -75,7 +78,11 @@ impl ClientSession {
         let channel = self.channels.entry(id);
         channel.generation += 1;
         channel.stage = Stage::Leased;
-        channel.envelope = if enveloped { Some(channel.next_seq()) } else { None };
+        channel.envelope = if enveloped {
+            Some(channel.next_seq())
+        } else {
+            None
+        };
         channel.delivery = options.delivery;
         channel.response = MessageState::Idle;
         channel.request_complete = !options.more;
@@ -84,8 +91,15 @@ impl ClientSession {
         channel.sent_end = u64::MAX;
         channel.runs_early = options.more || !enveloped;
         channel.deadline = options.deadline;
-        channel.path = if native { None } else { Some(path.without_query()) };
-        let call = CallId { channel: id, generation: channel.generation };
+        channel.path = if native {
+            None
+        } else {
+            Some(path.without_query())
+        };
+        let call = CallId {
+            channel: id,
+            generation: channel.generation,
+        };
         let framing = Framing {
             response: false,
             path: Some(path.clone()),
@@ -93,7 +107,9 @@ impl ClientSession {
             max_data: if native { MAX_CHUNK } else { MAX_DATA as usize },
         };
         self.in_flight += 1;
-        let end = self.output.push(call, &framing, payload, true, !options.more);
+        let end = self
+            .output
+            .push(call, &framing, payload, true, !options.more);
         if let Some(end) = end {
             let channel = self.channels.entry(id);
             channel.first_end = end;
@@ -108,7 +124,10 @@ impl ClientSession {
     /// Sends a further part of a request; `last` completes it. False, and nothing is sent, if the request was completed
     /// or the call is over.
     pub fn send(&mut self, call: CallId, payload: Payload, last: bool) -> bool {
-        let Some(channel) = self.channel_of(call).filter(|channel| !channel.request_complete) else {
+        let Some(channel) = self
+            .channel_of(call)
+            .filter(|channel| !channel.request_complete)
+        else {
             return false;
         };
         let envelope = channel.envelope;
@@ -147,6 +166,7 @@ impl ClientSession {
         self.in_flight -= 1;
         self.tombstones += 1;
         self.give_up_request(call);
+        self.acknowledge();
         self.settle(call.channel);
         let channel = self.channels.entry(call.channel);
         if channel.stage == Stage::Abandoned && channel.generation == call.generation {

@@ -58,7 +58,11 @@ impl Channel {
 
     /// Whether a server can have executed the call once the socket has accepted `written` bytes.
     pub(super) fn may_have_run(&self, written: u64) -> bool {
-        let from = if self.runs_early { self.first_end } else { self.sent_end };
+        let from = if self.runs_early {
+            self.first_end
+        } else {
+            self.sent_end
+        };
         from <= written
     }
 

@@ -11,7 +11,7 @@ use crate::session::control::{
 };
 use crate::session::error::Violation;
 use crate::session::event::ClientEvent;
-use crate::session::server::ENVELOPE_OVERHEAD;
+use crate::session::limits::most_data;
 use crate::wire::{ChannelId, Frame, FrameKind, Header, MAX_DATA};
 
 impl ClientSession {
@@ -20,11 +20,18 @@ impl ClientSession {
         self.check_frame(header.kind, header.channel)?;
         let length = header.length as usize;
         if header.channel == ChannelId::ZERO {
-            return if length > control::MAX_CONTROL { Err(Violation::BadControl) } else { Ok(false) };
+            return if length > control::MAX_CONTROL {
+                Err(Violation::BadControl)
+            } else {
+                Ok(false)
+            };
         }
         let over_budget = self.held + length > self.config.limits.receive_budget;
         Ok(self.channels.get(header.channel).is_some_and(|channel| {
-            let held = channel.assembly.as_ref().map_or(0, |assembly| assembly.held());
+            let held = channel
+                .assembly
+                .as_ref()
+                .map_or(0, |assembly| assembly.held());
             // What is handed over frame by frame is not held here.
             let limited = channel.delivery == Delivery::Whole
                 && (over_budget || held + length > self.receive_limit(channel.envelope.is_some()));
@@ -54,11 +61,22 @@ impl ClientSession {
         Ok(())
     }
 
-    pub(super) fn handle_frame(&mut self, frame: Frame, announced: usize, now: Instant) -> Result<(), Violation> {
+    pub(super) fn handle_frame(
+        &mut self,
+        frame: Frame,
+        announced: usize,
+        now: Instant,
+    ) -> Result<(), Violation> {
         let (kind, id) = (frame.kind(), frame.channel());
         self.check_frame(kind, id)?;
-        let events = self.events_channel.is_some_and(|(call, _)| call.channel == id);
-        if !events && !self.small_frames.admit(announced, !kind.is_first(), kind.is_last()) {
+        let events = self
+            .events_channel
+            .is_some_and(|(call, _)| call.channel == id);
+        if !events
+            && !self
+                .small_frames
+                .admit(announced, !kind.is_first(), kind.is_last())
+        {
             return Err(Violation::Flood("frames that carry next to nothing"));
         }
         if id == ChannelId::ZERO {
@@ -68,13 +86,21 @@ impl ClientSession {
         if let Some(next) = channel.response.after(kind) {
             channel.response = next;
         }
-        if kind.is_first() && channel.path.as_ref().is_some_and(|path| path.path().as_bytes() != frame.path()) {
+        if kind.is_first()
+            && channel
+                .path
+                .as_ref()
+                .is_some_and(|path| path.path().as_bytes() != frame.path())
+        {
             return Err(Violation::WrongPath(id));
         }
         let last = kind.is_last();
         let stage = channel.stage;
         let envelope = channel.envelope;
-        let call = CallId { channel: id, generation: channel.generation };
+        let call = CallId {
+            channel: id,
+            generation: channel.generation,
+        };
         let mut data = frame.into_data();
         let skipped = data.is_empty();
         let mut refusal = None;
@@ -84,7 +110,9 @@ impl ClientSession {
                     data.advance(ENVELOPE_LENGTH);
                 }
                 None if kind == FrameKind::ResponseWhole && data.first() == Some(&b'{') => {
-                    let unreadable = || ErrorReply::new(ErrorReply::UNKNOWN, "the server's refusal cannot be read");
+                    let unreadable = || {
+                        ErrorReply::new(ErrorReply::UNKNOWN, "the server's refusal cannot be read")
+                    };
                     refusal = Some(ErrorReply::parse(&data).unwrap_or_else(unreadable));
                 }
                 _ => return Err(Violation::WrongEnvelope(id)),
@@ -92,7 +120,11 @@ impl ClientSession {
         }
         channel.response_complete = last;
         if stage == Stage::Events {
-            return if skipped { Err(Violation::BadEvent) } else { self.handle_event_frame(&data, last, now) };
+            return if skipped {
+                Err(Violation::BadEvent)
+            } else {
+                self.handle_event_frame(&data, last, now)
+            };
         }
         let early = last && channel.sent_end == u64::MAX;
         if early {
@@ -104,7 +136,8 @@ impl ClientSession {
             return Ok(());
         }
         if let Some(reply) = refusal {
-            self.pending_events.push_back(ClientEvent::Refused { call, reply });
+            self.pending_events
+                .push_back(ClientEvent::Refused { call, reply });
             return Ok(());
         }
         self.deliver(call, kind, data, announced, now)
@@ -123,13 +156,15 @@ impl ClientSession {
         let channel = self.channels.entry(call.channel);
         let enveloped = channel.envelope.is_some();
         if channel.delivery == Delivery::Frames {
-            self.pending_events.push_back(ClientEvent::Response { call, data, last });
+            self.pending_events
+                .push_back(ClientEvent::Response { call, data, last });
             return Ok(());
         }
         let (message_limit, limit) = (self.message_limit(), self.receive_limit(enveloped));
         let channel = self.channels.entry(call.channel);
         if kind == FrameKind::ResponseWhole && announced <= limit && !over_budget {
-            self.pending_events.push_back(ClientEvent::Response { call, data, last });
+            self.pending_events
+                .push_back(ClientEvent::Response { call, data, last });
             return Ok(());
         }
         if kind.is_first() {
@@ -151,7 +186,10 @@ impl ClientSession {
             return Err(Violation::Endless(call.channel));
         }
         if refused && !was_refused {
-            self.pending_events.push_back(ClientEvent::TooLarge { call, limit: message_limit });
+            self.pending_events.push_back(ClientEvent::TooLarge {
+                call,
+                limit: message_limit,
+            });
         }
         if last {
             let assembly = channel.assembly.take();
@@ -159,7 +197,8 @@ impl ClientSession {
             if let Some(assembly) = assembly.filter(|_| !refused) {
                 self.held -= assembly.held();
                 let data = assembly.finish();
-                self.pending_events.push_back(ClientEvent::Response { call, data, last });
+                self.pending_events
+                    .push_back(ClientEvent::Response { call, data, last });
             }
         }
         Ok(())
@@ -173,15 +212,17 @@ impl ClientSession {
     }
 
     fn receive_limit(&self, enveloped: bool) -> usize {
-        let limit = self.message_limit();
-        if enveloped { limit + limit / 1024 + ENVELOPE_OVERHEAD } else { limit }
+        most_data(self.message_limit(), enveloped)
     }
 
     /// An answer on channel 0.
     fn handle_system(&mut self, kind: FrameKind, data: Bytes) -> Result<(), Violation> {
         let text = self.system_data.get_or_insert_default();
         if kind.is_first() != text.is_empty() {
-            return Err(Violation::UnexpectedKind { kind, channel: ChannelId::ZERO });
+            return Err(Violation::UnexpectedKind {
+                kind,
+                channel: ChannelId::ZERO,
+            });
         }
         text.extend_from_slice(&data);
         if text.len() > control::MAX_CONTROL {
@@ -204,7 +245,8 @@ impl ClientSession {
                 self.profile = Some(Profile::Native);
                 self.server_timeout = reply.timeout;
                 self.server_max_message = reply.max_message;
-                self.leases.grant_range(reply.channels.min(self.channel_limit()));
+                self.leases
+                    .grant_range(reply.channels.min(self.channel_limit()));
                 self.open_events();
                 self.ready();
             }
@@ -255,7 +297,12 @@ impl ClientSession {
         }
     }
 
-    fn handle_event_frame(&mut self, records: &[u8], last: bool, now: Instant) -> Result<(), Violation> {
+    fn handle_event_frame(
+        &mut self,
+        records: &[u8],
+        last: bool,
+        now: Instant,
+    ) -> Result<(), Violation> {
         for event in ConnectionEvent::parse(records).ok_or(Violation::BadEvent)? {
             match event {
                 ConnectionEvent::Ping(token) => {
@@ -267,7 +314,8 @@ impl ClientSession {
                 ConnectionEvent::GoAway { code: 0, .. } => {
                     if !self.draining {
                         self.draining = true;
-                        self.push_event(&ConnectionEvent::Ack);
+                        self.owes_ack = true;
+                        self.acknowledge();
                         self.pending_events.push_back(ClientEvent::Draining);
                     }
                 }

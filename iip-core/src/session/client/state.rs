@@ -67,6 +67,8 @@ pub struct ClientSession {
     written: u64,
     pub(super) next_timer: Option<Instant>,
     pub(super) draining: bool,
+    /// The server waits for the ACK of its GOAWAY.
+    pub(super) owes_ack: bool,
     pub(super) closing: bool,
     pub(super) ended: Option<Ended>,
 }
@@ -106,6 +108,7 @@ impl ClientSession {
             written: 0,
             next_timer: Some(now + HELLO_TIMEOUT),
             draining: false,
+            owes_ack: false,
             closing: false,
             ended: None,
             config,
@@ -171,7 +174,8 @@ impl ClientSession {
                             Ok(true) => {
                                 if let Some(frame) = self.decoder.skip(buf) {
                                     let announced = header.length as usize;
-                                    if let Err(violation) = self.handle_frame(frame, announced, now) {
+                                    if let Err(violation) = self.handle_frame(frame, announced, now)
+                                    {
                                         self.fail(violation);
                                     }
                                 }
@@ -186,7 +190,8 @@ impl ClientSession {
                 Err(error) => self.fail(error.into()),
             }
         }
-        self.progress.observe(&self.decoder, buf.len(), received, now);
+        self.progress
+            .observe(&self.decoder, buf.len(), received, now);
         let deadline = self.progress.deadline(&self.config.limits);
         self.arm(deadline);
     }
@@ -212,18 +217,30 @@ impl ClientSession {
         for step in self.output.take_steps() {
             let call = step.call;
             if let Some(channel) = self.channels.get_mut(call.channel)
-                && channel.generation == call.generation {
-                    if step.first {
-                        channel.first_end = step.end;
-                    }
-                    if step.last {
-                        channel.sent_end = step.end;
-                    }
+                && channel.generation == call.generation
+            {
+                if step.first {
+                    channel.first_end = step.end;
                 }
+                if step.last {
+                    channel.sent_end = step.end;
+                }
+            }
             if step.drained {
-                self.pending_events.push_back(ClientEvent::Writable { call });
+                self.pending_events
+                    .push_back(ClientEvent::Writable { call });
                 self.settle(call.channel);
             }
+        }
+        self.acknowledge();
+    }
+
+    /// Says that no further call comes, as soon as every call that was begun is on its way: the server may close when it
+    /// knows, and what still waits here would be lost.
+    pub(super) fn acknowledge(&mut self) {
+        if self.owes_ack && !self.output.has_any_first() {
+            self.owes_ack = false;
+            self.push_event(&ConnectionEvent::Ack);
         }
     }
 
@@ -328,7 +345,10 @@ impl ClientSession {
         if self.ended.is_none() {
             let mut records = Vec::new();
             let channel = violation.channel();
-            let seq = self.channels.get(channel).and_then(|channel| channel.envelope);
+            let seq = self
+                .channels
+                .get(channel)
+                .and_then(|channel| channel.envelope);
             let (code, seq) = (violation.code(), seq.unwrap_or(0));
             control::encode_goaway(&mut records, code, channel.0, seq, &violation.to_string());
             self.push_event_records(records);

@@ -28,7 +28,11 @@ impl ClientSession {
         self.next_timer = None;
         self.check_progress(now);
         let plain = self.profile == Some(Profile::Plain);
-        let limit = if plain { ABANDONED_LIMIT_PLAIN } else { ABANDONED_LIMIT };
+        let limit = if plain {
+            ABANDONED_LIMIT_PLAIN
+        } else {
+            ABANDONED_LIMIT
+        };
         let mut next = None;
         let mut stuck = plain && self.tombstones > MAX_ABANDONED_PLAIN;
         for (id, channel) in self.channels.iter_mut() {
@@ -36,7 +40,10 @@ impl ClientSession {
             match (channel.stage, channel.deadline, channel.abandoned_at) {
                 (Stage::Leased, Some(at), _) if at <= now => {
                     channel.deadline = None;
-                    let call = CallId { channel: id, generation: channel.generation };
+                    let call = CallId {
+                        channel: id,
+                        generation: channel.generation,
+                    };
                     if !channel.response_complete {
                         self.pending_events.push_back(ClientEvent::Expired { call });
                     }

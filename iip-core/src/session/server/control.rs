@@ -16,7 +16,12 @@ use crate::wire::{ChannelId, Frame, Path};
 
 impl<L: Lookup> ServerSession<L> {
     /// Answers `/sys/…` paths of the protocol itself. False: not one of them.
-    pub(super) fn handle_system(&mut self, frame: &Frame, path: &str, now: Instant) -> Result<bool, Violation> {
+    pub(super) fn handle_system(
+        &mut self,
+        frame: &Frame,
+        path: &str,
+        now: Instant,
+    ) -> Result<bool, Violation> {
         let (id, last) = (frame.channel(), frame.kind().is_last());
         let answer = match path {
             control::NEW_CHANNEL => {
@@ -30,7 +35,12 @@ impl<L: Lookup> ServerSession<L> {
             control::HELLO if id == ChannelId::ZERO && self.profile == Profile::Plain && last => {
                 self.hello(frame)
             }
-            control::EVENTS if self.profile == Profile::Native && self.events_channel.is_none() && !last => {
+            control::EVENTS
+                if self.profile == Profile::Native
+                    && self.events_channel.is_none()
+                    && !last
+                    && self.is_idle(id) =>
+            {
                 return self.open_events(frame).map(|()| true);
             }
             control::HELLO | control::EVENTS => ErrorReply::no_handler().to_json(),
@@ -41,12 +51,30 @@ impl<L: Lookup> ServerSession<L> {
             self.channels.entry(id).reception = Reception::Discard(Box::new(discard));
         }
         let path = Path::new(path).unwrap_or(Path::ROOT);
-        self.enqueue(id, Pending::Answer { path, data: answer.into() }, true);
+        self.enqueue(
+            id,
+            Pending::Answer {
+                path,
+                data: answer.into(),
+            },
+            true,
+        );
         Ok(true)
     }
 
+    /// Whether no response is owed on a channel.
+    fn is_idle(&self, id: ChannelId) -> bool {
+        self.channels
+            .get(id)
+            .is_none_or(|channel| channel.active.is_none() && channel.queue.is_empty())
+    }
+
     pub(super) fn take_control(&mut self, now: Instant) -> Result<(), Violation> {
-        if self.control.take(now) { Ok(()) } else { Err(Violation::Flood("control requests (control_rate)")) }
+        if self.control.take(now) {
+            Ok(())
+        } else {
+            Err(Violation::Flood("control requests (control_rate)"))
+        }
     }
 
     pub(super) fn grant(&mut self) -> String {
@@ -65,11 +93,15 @@ impl<L: Lookup> ServerSession<L> {
     pub(super) fn channel_limit(&self) -> u32 {
         let window = self.limits.window.max(1) as usize;
         let covered = self.limits.receive_budget / 2 / window;
-        self.limits.max_channels.min(u32::try_from(covered).unwrap_or(u32::MAX)).max(2)
+        self.limits
+            .max_channels
+            .min(u32::try_from(covered).unwrap_or(u32::MAX))
+            .max(2)
     }
 
     pub(super) fn hello(&mut self, frame: &Frame) -> String {
-        let Some(hello) = Hello::parse(&frame.clone().into_data()).filter(|_| self.granted == 0) else {
+        let Some(hello) = Hello::parse(&frame.clone().into_data()).filter(|_| self.granted == 0)
+        else {
             return ErrorReply::no_handler().to_json();
         };
         if hello.min > control::VERSION {
@@ -99,19 +131,26 @@ impl<L: Lookup> ServerSession<L> {
         let call = self.next_call(id);
         self.events_channel = Some((call, seq));
         let framing = event_framing(seq);
-        self.output.push(call, &framing, Payload::Whole(Bytes::new()), true, false);
+        self.output
+            .push(call, &framing, Payload::Whole(Bytes::new()), true, false);
         self.arm(Some(self.last_activity + self.limits.idle_timeout));
         match self.drain {
             Drain::No => {}
             Drain::Announced { .. } => self.announce_drain(),
             Drain::Done => {
-                self.output.push(call, &framing, Payload::Whole(Bytes::new()), false, true);
+                self.output
+                    .push(call, &framing, Payload::Whole(Bytes::new()), false, true);
             }
         }
         self.handle_events(data.get(ENVELOPE_LENGTH..).unwrap_or(&[]))
     }
 
-    pub(super) fn handle_event_frame(&mut self, id: ChannelId, last: bool, data: &[u8]) -> Result<(), Violation> {
+    pub(super) fn handle_event_frame(
+        &mut self,
+        id: ChannelId,
+        last: bool,
+        data: &[u8],
+    ) -> Result<(), Violation> {
         let (_, seq) = self.events_channel.ok_or(Violation::BadEvent)?;
         if control::read_envelope(data) != Some((0, seq)) {
             return Err(Violation::WrongEnvelope(id));
@@ -137,7 +176,9 @@ impl<L: Lookup> ServerSession<L> {
                         *acknowledged = true;
                     }
                 }
-                ConnectionEvent::Pong(_) | ConnectionEvent::Ignored | ConnectionEvent::GoAway { .. } => {}
+                ConnectionEvent::Pong(_)
+                | ConnectionEvent::Ignored
+                | ConnectionEvent::GoAway { .. } => {}
             }
         }
         Ok(())
@@ -152,12 +193,20 @@ impl<L: Lookup> ServerSession<L> {
     /// Sends records, unless the event stream is complete or was never opened. `last` completes it.
     pub(super) fn push_event_records(&mut self, records: Vec<u8>, last: bool) {
         if let (Some((call, seq)), true) = (self.events_channel, self.drain != Drain::Done) {
-            self.output.push(call, &event_framing(seq), Payload::Whole(records.into()), false, last);
+            self.output.push(
+                call,
+                &event_framing(seq),
+                Payload::Whole(records.into()),
+                false,
+                last,
+            );
         }
     }
 
     pub(super) fn announce_drain(&mut self) {
-        self.drain = Drain::Announced { acknowledged: false };
+        self.drain = Drain::Announced {
+            acknowledged: false,
+        };
         let text = String::from("the server is stopping");
         self.push_event(&ConnectionEvent::GoAway { code: 0, text });
     }
@@ -202,8 +251,18 @@ impl<L: Lookup> ServerSession<L> {
         }
         let mut records = Vec::new();
         let channel = violation.channel();
-        let seq = self.channels.get(channel).and_then(ServerChannel::seq).unwrap_or(0);
-        control::encode_goaway(&mut records, violation.code(), channel.0, seq, &violation.to_string());
+        let seq = self
+            .channels
+            .get(channel)
+            .and_then(ServerChannel::seq)
+            .unwrap_or(0);
+        control::encode_goaway(
+            &mut records,
+            violation.code(),
+            channel.0,
+            seq,
+            &violation.to_string(),
+        );
         self.push_event_records(records, false);
         self.ended = Some(Ended::Violation(violation));
     }
@@ -217,4 +276,3 @@ fn event_framing(seq: u16) -> Framing {
         max_data: MAX_CHUNK,
     }
 }
-

@@ -6,5 +6,4 @@ mod reply;
 mod state;
 mod timeout;
 
-pub(crate) use state::ENVELOPE_OVERHEAD;
 pub use state::ServerSession;

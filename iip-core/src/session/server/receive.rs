@@ -5,11 +5,10 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::session::assembly::{Added, Assembly};
 use crate::session::channel::{CallId, Delivery, Format, MessageState, Profile};
-use crate::session::control::{
-    self, ENVELOPE_LENGTH, ErrorReply,
-};
+use crate::session::control::{self, ENVELOPE_LENGTH, ErrorReply};
 use crate::session::error::Violation;
 use crate::session::event::{Lookup, RouteInfo, ServerEvent};
+use crate::session::limits::most_data;
 use crate::wire::{ChannelId, Frame, FrameKind, Path};
 
 impl<L: Lookup> ServerSession<L> {
@@ -30,8 +29,10 @@ impl<L: Lookup> ServerSession<L> {
             _ => false,
         });
         // What is handed over frame by frame is not held here.
-        let streamed = channel.is_some_and(|channel| matches!(channel.reception, Reception::Stream { .. }));
-        let over = header.length as usize > limit || self.held + header.length as usize > self.limits.receive_budget;
+        let streamed =
+            channel.is_some_and(|channel| matches!(channel.reception, Reception::Stream { .. }));
+        let over = header.length as usize > limit
+            || self.held + header.length as usize > self.limits.receive_budget;
         if !discarding && (!over || streamed) {
             return Ok(());
         }
@@ -41,7 +42,11 @@ impl<L: Lookup> ServerSession<L> {
         }
     }
 
-    pub(super) fn check_frame(&self, kind: FrameKind, channel: ChannelId) -> Result<MessageState, Violation> {
+    pub(super) fn check_frame(
+        &self,
+        kind: FrameKind,
+        channel: ChannelId,
+    ) -> Result<MessageState, Violation> {
         let unexpected = Violation::UnexpectedKind { kind, channel };
         if !kind.is_request() {
             return Err(unexpected);
@@ -57,11 +62,22 @@ impl<L: Lookup> ServerSession<L> {
     }
 
     /// `announced` is larger than the frame's data where that is skipped.
-    pub(super) fn handle_frame(&mut self, frame: Frame, announced: usize, now: Instant) -> Result<(), Violation> {
+    pub(super) fn handle_frame(
+        &mut self,
+        frame: Frame,
+        announced: usize,
+        now: Instant,
+    ) -> Result<(), Violation> {
         let (kind, id) = (frame.kind(), frame.channel());
         let next = self.check_frame(kind, id)?;
-        let events = self.events_channel.is_some_and(|(call, _)| call.channel == id);
-        if !events && !self.small_frames.admit(announced, !kind.is_first(), kind.is_last()) {
+        let events = self
+            .events_channel
+            .is_some_and(|(call, _)| call.channel == id);
+        if !events
+            && !self
+                .small_frames
+                .admit(announced, !kind.is_first(), kind.is_last())
+        {
             return Err(Violation::Flood("frames that carry next to nothing"));
         }
         self.channels.entry(id).incoming = next;
@@ -76,14 +92,22 @@ impl<L: Lookup> ServerSession<L> {
         Ok(())
     }
 
-    pub(super) fn begin_request(&mut self, frame: Frame, announced: usize, now: Instant) -> Result<(), Violation> {
+    pub(super) fn begin_request(
+        &mut self,
+        frame: Frame,
+        announced: usize,
+        now: Instant,
+    ) -> Result<(), Violation> {
         let (kind, id) = (frame.kind(), frame.channel());
         let last = kind.is_last();
         let raw_path = frame.path();
         let (found, enveloped, needs_path) = match self.last_typed.find(raw_path) {
             Some(route) => (Some(route), true, false),
             None => {
-                let bare = raw_path.split(|&byte| byte == b'?').next().unwrap_or(raw_path);
+                let bare = raw_path
+                    .split(|&byte| byte == b'?')
+                    .next()
+                    .unwrap_or(raw_path);
                 let bare_text = std::str::from_utf8(bare).unwrap_or("");
                 if bare_text.starts_with("/sys/") && self.handle_system(&frame, bare_text, now)? {
                     return Ok(());
@@ -99,7 +123,11 @@ impl<L: Lookup> ServerSession<L> {
                 (found, enveloped, needs_path)
             }
         };
-        let path = if needs_path { Path::from_wire(frame.path_bytes()).ok() } else { None };
+        let path = if needs_path {
+            Path::from_wire(frame.path_bytes()).ok()
+        } else {
+            None
+        };
         let refused_path = needs_path && path.is_none();
         let mut data = frame.into_data();
         let Some(route) = found.filter(|_| !refused_path) else {
@@ -119,7 +147,10 @@ impl<L: Lookup> ServerSession<L> {
                 }
                 Some(_) => return Err(Violation::WrongEnvelope(id)),
                 None => {
-                    let answer = ErrorReply::new(-1, "this path is a typed method: its data must be in the envelope");
+                    let answer = ErrorReply::new(
+                        -1,
+                        "this path is a typed method: its data must be in the envelope",
+                    );
                     return self.refuse_request(id, last, None, &answer, now);
                 }
             }
@@ -127,8 +158,15 @@ impl<L: Lookup> ServerSession<L> {
             None
         };
         let path = if enveloped { None } else { path };
-        let RouteInfo { index, delivery, .. } = route;
-        let request = Queued { route: index, path, data, envelope };
+        let RouteInfo {
+            index, delivery, ..
+        } = route;
+        let request = Queued {
+            route: index,
+            path,
+            data,
+            envelope,
+        };
         if matches!(self.drain, Drain::Done) {
             let answer = ErrorReply::new(ErrorReply::DRAINING, "the server is stopping");
             return self.refuse_request(id, last, request.path, &answer, now);
@@ -160,7 +198,10 @@ impl<L: Lookup> ServerSession<L> {
         let expires = assembly.expires(self.limits.assembly_timeout, self.limits.assembly_stall);
         self.incomplete += 1;
         self.held += assembly.held();
-        let request = Queued { data: Bytes::new(), ..request };
+        let request = Queued {
+            data: Bytes::new(),
+            ..request
+        };
         let assembling = Box::new(Assembling { assembly, request });
         self.channels.entry(id).reception = Reception::Assembly(assembling);
         self.arm(Some(expires));
@@ -197,8 +238,12 @@ impl<L: Lookup> ServerSession<L> {
                     channel.reception = Reception::Nowhere;
                 }
                 if let Some(generation) = call {
-                    let call = CallId { channel: id, generation };
-                    self.pending_events.push_back(ServerEvent::Data { call, data, last });
+                    let call = CallId {
+                        channel: id,
+                        generation,
+                    };
+                    self.pending_events
+                        .push_back(ServerEvent::Data { call, data, last });
                 }
             }
             Reception::Assembly(assembling) => {
@@ -221,13 +266,17 @@ impl<L: Lookup> ServerSession<L> {
                 }
                 self.held += assembling.assembly.held() - held;
                 if last {
-                    let Reception::Assembly(assembling) = std::mem::take(&mut channel.reception) else {
+                    let Reception::Assembly(assembling) = std::mem::take(&mut channel.reception)
+                    else {
                         return Ok(());
                     };
                     let Assembling { assembly, request } = *assembling;
                     self.incomplete -= 1;
                     self.held -= assembly.held();
-                    let request = Queued { data: assembly.finish(), ..request };
+                    let request = Queued {
+                        data: assembly.finish(),
+                        ..request
+                    };
                     self.enqueue(id, Pending::Request(request), true);
                 }
             }
@@ -242,17 +291,18 @@ impl<L: Lookup> ServerSession<L> {
         }
     }
 
-    /// Most data of one request. The records of a message take more room than the message; the exact limit is the
-    /// envelope reader's.
+    /// Most data of one request.
     pub(super) fn receive_limit(&self, enveloped: bool) -> usize {
-        let limit = self.message_limit();
-        if enveloped { limit + limit / 1024 + ENVELOPE_OVERHEAD } else { limit }
+        most_data(self.message_limit(), enveloped)
     }
 
     pub(super) fn too_large(&self) -> ErrorReply {
         ErrorReply::new(
             ErrorReply::TOO_LARGE,
-            format!("the request is larger than the server's limit of {} bytes (max_message)", self.message_limit()),
+            format!(
+                "the request is larger than the server's limit of {} bytes (max_message)",
+                self.message_limit()
+            ),
         )
     }
 

@@ -2,12 +2,9 @@ use super::state::*;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-
 use crate::session::assembly::Assembly;
 use crate::session::channel::{CallId, MessageState, Profile};
-use crate::session::control::{
-    ENVELOPE_RESPONSE, ErrorReply,
-};
+use crate::session::control::{ENVELOPE_RESPONSE, ErrorReply};
 use crate::session::error::Violation;
 use crate::session::event::{Lookup, ServerEvent};
 use crate::session::payload::{MAX_CHUNK, Payload};
@@ -33,7 +30,10 @@ impl<L: Lookup> ServerSession<L> {
 
     pub(super) fn next_call(&mut self, channel: ChannelId) -> CallId {
         self.generation += 1;
-        CallId { channel, generation: self.generation }
+        CallId {
+            channel,
+            generation: self.generation,
+        }
     }
 
     pub(super) fn start(&mut self, id: ChannelId, pending: Pending, complete: bool) {
@@ -48,7 +48,8 @@ impl<L: Lookup> ServerSession<L> {
         match pending {
             Pending::Answer { path, data } => {
                 let framing = framing(Some(&path), None);
-                self.output.push(call, &framing, Payload::Whole(data), true, true);
+                self.output
+                    .push(call, &framing, Payload::Whole(data), true, true);
             }
             Pending::Request(request) => {
                 self.channels.entry(id).active = Some(Active {
@@ -112,7 +113,10 @@ impl<L: Lookup> ServerSession<L> {
         }
         // The reference's client never gives a number back and goes on to the next.
         let idle = channel.incoming == MessageState::Idle;
-        if idle && self.profile == Profile::Plain && id.index() >= self.limits.max_plain_channels as usize {
+        if idle
+            && self.profile == Profile::Plain
+            && id.index() >= self.limits.max_plain_channels as usize
+        {
             self.channels.remove(id);
         }
     }

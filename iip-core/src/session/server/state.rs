@@ -18,9 +18,6 @@ use crate::wire::{Decoded, Decoder, Path};
 /// Most channels one connection can be granted in its life.
 pub(super) const MAX_GRANTED: u32 = 1 << 20;
 
-/// Room for the metadata and the record headers of an enveloped message, bytes.
-pub(crate) const ENVELOPE_OVERHEAD: usize = 64 * 1024;
-
 /// How long a plain connection must be quiet before a draining server closes it: its client cannot be told.
 pub(super) const QUIESCENT: Duration = Duration::from_millis(100);
 
@@ -67,7 +64,9 @@ pub struct ServerSession<L> {
 pub(super) enum Drain {
     No,
     /// GOAWAY was sent.
-    Announced { acknowledged: bool },
+    Announced {
+        acknowledged: bool,
+    },
     /// The event stream was completed, if there was one: nothing more is sent on it, and requests are refused.
     Done,
 }
@@ -118,7 +117,9 @@ pub(super) enum Reception {
     Nowhere,
     Assembly(Box<Assembling>),
     /// To the active call, one by one.
-    Stream { envelope: Option<u16> },
+    Stream {
+        envelope: Option<u16>,
+    },
     /// Read past: the request was answered before it was complete.
     Discard(Box<Assembly>),
     Events,
@@ -145,7 +146,10 @@ pub(super) struct Active {
 pub(super) enum Pending {
     Request(Queued),
     /// One the session answers itself, in its turn.
-    Answer { path: Path, data: Bytes },
+    Answer {
+        path: Path,
+        data: Bytes,
+    },
 }
 
 #[derive(Debug)]
@@ -158,7 +162,12 @@ pub(super) struct Queued {
 
 impl<L: Lookup> ServerSession<L> {
     /// A connection that was just accepted. `default_timeout` is announced as the deadline of calls that carry none.
-    pub fn new(limits: Arc<Limits>, routes: L, default_timeout: Option<Duration>, now: Instant) -> Self {
+    pub fn new(
+        limits: Arc<Limits>,
+        routes: L,
+        default_timeout: Option<Duration>,
+        now: Instant,
+    ) -> Self {
         let mut session = Self {
             decoder: Decoder::new(limits.max_frame),
             control: TokenBucket::new(limits.control_rate, limits.control_burst, now),
@@ -224,7 +233,8 @@ impl<L: Lookup> ServerSession<L> {
                 Err(error) => self.fail(error.into()),
             }
         }
-        self.progress.observe(&self.decoder, buf.len(), received, now);
+        self.progress
+            .observe(&self.decoder, buf.len(), received, now);
         self.note_pause();
         let deadline = self.progress.deadline(&self.limits);
         self.arm(deadline);
@@ -297,7 +307,8 @@ impl<L: Lookup> ServerSession<L> {
         self.output.transmit(out);
         for step in self.output.take_steps() {
             if step.drained {
-                self.pending_events.push_back(ServerEvent::Writable { call: step.call });
+                self.pending_events
+                    .push_back(ServerEvent::Writable { call: step.call });
             }
         }
     }

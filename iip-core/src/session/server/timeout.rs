@@ -1,7 +1,6 @@
 use super::state::*;
 use std::time::{Duration, Instant};
 
-
 use crate::session::channel::{CallId, Profile};
 use crate::session::control::ErrorReply;
 use crate::session::error::Ended;
@@ -40,7 +39,10 @@ impl<L: Lookup> ServerSession<L> {
                 match active.deadline {
                     Some(at) if at <= now => {
                         active.deadline = None;
-                        let call = CallId { channel: id, generation: active.generation };
+                        let call = CallId {
+                            channel: id,
+                            generation: active.generation,
+                        };
                         self.pending_events.push_back(ServerEvent::Expired { call });
                     }
                     Some(at) => wait_for(at),

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use fastrand::Rng;
 use iip_core::session::{
-    CallId, Chunk, ClientConfig, ClientEvent, ClientSession, Delivery, Ended, Format, Limits,
-    Lookup, MAX_CHUNK, OpenOptions, Payload, Profile, RouteInfo, ServerEvent, ServerSession,
+    CallId, Chunk, ClientConfig, ClientEvent, ClientSession, Delivery, Format, Limits, Lookup,
+    MAX_CHUNK, OpenOptions, Payload, Profile, RouteInfo, ServerEvent, ServerSession,
 };
 use iip_core::wire::Path;
 
