@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,10 +7,10 @@ use tokio::task::AbortHandle;
 
 use super::admission::{Admission, Permit};
 use super::dispatch::ServerEndpoint;
-use super::route::{Failure, Peer};
+use super::route::{Failure, Peer, Router};
 use super::shared::{ServerCore, ServerShared};
 use crate::conn::{drive, now};
-use crate::session::{Ended, Format, Limits, ServerSession};
+use crate::session::{Ended, ErrorReply, Format, Limits, ServerEvent, ServerSession};
 use crate::transport::{PeerAddr, Stream};
 
 /// The connections of a server.
@@ -21,6 +21,7 @@ pub(super) struct Connections {
     open: Mutex<HashMap<u64, Open>>,
     next: AtomicU64,
     draining: AtomicBool,
+    aborted: AtomicBool,
     /// Told when a connection ends.
     ended: Notify,
 }
@@ -39,6 +40,7 @@ impl Connections {
             open: Mutex::default(),
             next: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            aborted: AtomicBool::new(false),
             ended: Notify::new(),
         }
     }
@@ -90,6 +92,9 @@ impl Connections {
         if let Some(open) = self.open().get_mut(&id) {
             open.task = Some(task.abort_handle());
         }
+        if self.aborted.load(Ordering::Acquire) {
+            task.abort();
+        }
     }
 
     /// Makes room: asks the connection that has been idle for longest to go. A native client is told and goes elsewhere; a
@@ -135,6 +140,9 @@ impl Connections {
                         state.abandoned -= 1;
                         continue;
                     }
+                    if !state.session.is_owed(call) {
+                        continue;
+                    }
                     self.core.cut.fetch_add(1, Ordering::Relaxed);
                     if let Some(entry) = self.core.router.entries.get(running.route) {
                         let enveloped = state.session.profile() == crate::session::Profile::Native
@@ -143,6 +151,7 @@ impl Connections {
                         state.session.respond(call, payload);
                     }
                 }
+                refuse_waiting(&mut state.session);
                 state.session.finish();
                 state.session.end(Ended::Locally);
             });
@@ -151,6 +160,8 @@ impl Connections {
 
     /// Ends every connection without another word.
     pub(super) fn abort(&self) {
+        // One may be about to be accepted.
+        self.aborted.store(true, Ordering::Release);
         let tasks: Vec<_> = self
             .open()
             .values()
@@ -175,6 +186,23 @@ impl Connections {
     fn all(&self) -> Vec<Arc<ServerShared>> {
         let open = self.open();
         open.values().map(|open| Arc::clone(&open.shared)).collect()
+    }
+}
+
+/// Refuses the requests that waited behind others on their channels.
+fn refuse_waiting(session: &mut ServerSession<Arc<Router>>) {
+    let mut events = VecDeque::new();
+    loop {
+        session.take_events(&mut events);
+        if events.is_empty() {
+            return;
+        }
+        for event in events.drain(..) {
+            if let ServerEvent::Request { call, .. } = event {
+                let reply = ErrorReply::new(ErrorReply::DRAINING, "the server is stopping");
+                session.refuse(call, &reply);
+            }
+        }
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) struct ServerEndpoint {
 enum Answer {
     Reply(Payload),
     Refusal(ErrorReply),
+    /// The handler has sent it frame by frame.
+    Sent,
 }
 
 /// A call that went into a task, until the session knows.
@@ -90,7 +92,7 @@ impl ServerEndpoint {
             shared.count_held(&mut state);
             state.session.take_events(&mut self.events);
             if self.events.is_empty() {
-                self.refresh(&state, missing, Some(now));
+                self.refresh(&state, missing, None);
                 return;
             }
             self.note_frames(&mut state);
@@ -131,10 +133,15 @@ impl ServerEndpoint {
                 }
                 ServerEvent::Request {
                     call,
-                    complete: false,
+                    route,
+                    complete,
                     ..
-                } => {
-                    state.inboxes.insert(*call, Inbox::default());
+                } if self.shared.core.router.streams(*route) => {
+                    let inbox = Inbox {
+                        complete: *complete,
+                        ..Inbox::default()
+                    };
+                    state.inboxes.insert(*call, inbox);
                 }
                 ServerEvent::Request { .. } | ServerEvent::Expired { .. } => {}
             }
@@ -250,9 +257,8 @@ impl ServerEndpoint {
                     if let Some(slot) = self.runners.get_mut(index) {
                         *slot = Some(runner);
                     }
-                    if let Some(payload) = reply.0 {
-                        self.replies.push((call, Answer::Reply(payload)));
-                    }
+                    let answer = reply.0.map_or(Answer::Sent, Answer::Reply);
+                    self.replies.push((call, answer));
                     return;
                 }
                 Err(_) => {
@@ -291,6 +297,7 @@ impl ServerEndpoint {
             match answer {
                 Answer::Reply(payload) => state.session.respond(call, payload),
                 Answer::Refusal(reply) => state.session.refuse(call, &reply),
+                Answer::Sent => true,
             };
             if !state.inboxes.is_empty()
                 && let Some(inbox) = state.inboxes.remove(&call)

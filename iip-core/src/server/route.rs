@@ -208,6 +208,12 @@ impl Router {
         true
     }
 
+    /// Whether the requests of a route are handed over frame by frame.
+    pub(super) fn streams(&self, index: usize) -> bool {
+        let entry = self.entries.get(index);
+        entry.is_some_and(|entry| entry.info.delivery == Delivery::Frames)
+    }
+
     pub(super) fn set_fallback(&mut self, route: Arc<dyn Route>) {
         self.fallback = Some(self.push(route));
     }

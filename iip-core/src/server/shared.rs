@@ -164,14 +164,15 @@ impl ServerShared {
         if let Some(running) = state.running.remove(&call) {
             state.abandoned -= usize::from(running.abandoned);
         }
-        if let Some(inbox) = state.inboxes.remove(&call) {
-            state.unread -= inbox.frames.iter().map(bytes::Bytes::len).sum::<usize>();
-        }
+        let inbox = state.inboxes.remove(&call);
+        let unread = inbox.map_or(0, |inbox| inbox.frames.iter().map(Bytes::len).sum());
+        state.unread -= unread;
         let mut driver = None;
         if let Some(reply) = reply.filter(|_| !state.closed) {
             state.session.respond(call, reply);
             driver = state.schedule();
-        } else if state.session.is_draining() {
+        } else if state.session.is_draining() || unread > 0 {
+            // With less unread the connection may be read again.
             driver = state.schedule();
         }
         drop(state);

@@ -95,7 +95,7 @@ setters! {
     receive_budget: usize;
     /// Bytes of unsent replies at which a server stops reading a connection; default 1 MiB.
     write_soft_limit: usize;
-    /// Bytes of unsent output, beyond one message, at which a connection is closed; default 16 MiB.
+    /// Bytes of unsent replies beyond which a connection is closed if its peer reads nothing for 2 s; default 16 MiB.
     write_hard_limit: usize;
     /// How long a new connection may take until its first frame header is complete; default 10 s.
     first_frame_timeout: Duration;

@@ -1,6 +1,8 @@
 //! The limits that are about counts and bytes, each with its setting. Those about time are in `timers_tests`, those of
 //! one message in `requests_tests` and `calls_tests`.
 
+use std::time::Duration;
+
 use super::rate::TokenBucket;
 use super::rig_tests::*;
 use super::table::ChannelTable;
@@ -272,12 +274,20 @@ fn a_connection_whose_answers_are_not_read_ends() {
         }
         let calls = rig.calls();
         rig.answer(calls[0].0, vec![0; limit]);
+        rig.advance(Duration::from_secs(3));
         assert_eq!(rig.session.ended(), None);
-        // One message more, however large.
-        rig.answer(calls[1].0, vec![0; limit * 2]);
-        assert_eq!(rig.session.ended(), None);
-        rig.answer(calls[2].0, "z");
-        assert_eq!(rig.violation(), Some(&Violation::OutputFull));
+        rig.answer(calls[1].0, vec![0; limit]);
+        rig.answer(calls[2].0, vec![0; limit]);
+        // A peer that reads, however slowly, has its time again with each piece.
+        for _ in 0..4 {
+            rig.advance(Duration::from_millis(1500));
+            rig.session.poll_transmit(&mut Vec::new());
+            assert_eq!(rig.session.ended(), None);
+        }
+        rig.advance(Duration::from_millis(4500));
+        let violated = rig.violation() == Some(&Violation::OutputFull);
+        // By then less than the small limit was left.
+        assert_eq!(violated, limit > 100_000);
         rig.session.shrink();
     }
 }

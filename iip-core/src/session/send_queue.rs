@@ -132,7 +132,8 @@ pub(crate) struct Step {
 }
 
 impl SendQueue {
-    /// Queues the next part of a message. Returns the offset in the stream at which it ends if it was encoded at once;
+    /// Queues the next part of a message. A message of one small frame goes out next, and so does a small part of a longer
+    /// one while little else does: what its sender gives faster than the peer reads waits in a queue. Returns the offset in the stream at which it ends if it was encoded at once;
     /// `None` if it waits in a queue, to be reported by [`take_steps`](Self::take_steps).
     pub(crate) fn push(
         &mut self,
@@ -145,7 +146,9 @@ impl SendQueue {
         let queued_before = !self.lanes.is_empty() && self.lanes.contains_key(&call.channel);
         match payload {
             Payload::Whole(data)
-                if !queued_before && data.len() <= framing.room().min(MAX_CHUNK) =>
+                if !queued_before
+                    && data.len() <= framing.room().min(MAX_CHUNK)
+                    && (first && last || self.ready.len() < TRANSMIT_TARGET) =>
             {
                 framing.encode(&mut self.ready, call, (first, last), &[], &data);
                 Some(self.handed_out + self.ready.len() as u64)
@@ -195,6 +198,11 @@ impl SendQueue {
     /// Whether there is anything to send.
     pub(crate) fn is_empty(&self) -> bool {
         self.ready.is_empty() && self.turns.is_empty()
+    }
+
+    /// Bytes that went out since the start.
+    pub(crate) fn handed_out(&self) -> u64 {
+        self.handed_out
     }
 
     /// Unsent bytes.

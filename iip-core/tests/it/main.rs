@@ -7,6 +7,7 @@ mod pair;
 mod peer;
 mod pool;
 mod pool_loss;
+mod raw;
 mod running;
 mod tidy;
 mod vectors;

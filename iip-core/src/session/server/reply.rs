@@ -5,7 +5,6 @@ use std::time::Instant;
 use crate::session::assembly::Assembly;
 use crate::session::channel::{CallId, MessageState, Profile};
 use crate::session::control::{ENVELOPE_RESPONSE, ErrorReply};
-use crate::session::error::Violation;
 use crate::session::event::{Lookup, ServerEvent};
 use crate::session::payload::{MAX_CHUNK, Payload};
 use crate::session::send_queue::Framing;
@@ -137,10 +136,15 @@ impl<L: Lookup> ServerSession<L> {
         self.active(call).is_some()
     }
 
-    /// Answers a call with a whole response. False, and nothing is sent, if the call was answered before.
+    /// Answers a call with a whole response, or completes one of records. False, and nothing is sent, if the call was
+    /// answered before, or with a part of a raw response, which must not end with what does not belong to it.
     ///
     /// Raw data must not be empty; an empty answer becomes code 101, as the reference has it.
     pub fn respond(&mut self, call: CallId, payload: Payload) -> bool {
+        let begun_raw = |active: &Active| active.begun && active.framing.envelope.is_none();
+        if self.active(call).is_some_and(|active| begun_raw(active)) {
+            return false;
+        }
         self.send(call, payload, true)
     }
 
@@ -160,13 +164,12 @@ impl<L: Lookup> ServerSession<L> {
         let first = !active.begun;
         active.begun = true;
         let framing = active.framing.clone();
-        let full = self.output.len() > self.limits.write_hard_limit;
         self.output.push(call, &framing, payload, first, last);
         if last {
             self.finish_active(call.channel);
         }
-        if full {
-            self.fail(Violation::OutputFull);
+        if self.overfull.is_none() && self.output.len() > self.limits.write_hard_limit {
+            self.arm(Some(self.last_activity));
         }
         true
     }

@@ -54,6 +54,8 @@ pub struct ServerSession<L> {
     pub(super) idle_end: Option<Instant>,
     pub(super) next_timer: Option<Instant>,
     pub(super) drain: Drain,
+    /// Since when more is unsent than the hard limit, and what had gone out by then.
+    pub(super) overfull: Option<(Instant, u64)>,
     pub(super) eof: bool,
     deferred: bool,
     pub(super) pressed: bool,
@@ -193,6 +195,7 @@ impl<L: Lookup> ServerSession<L> {
             idle_end: None,
             next_timer: None,
             drain: Drain::No,
+            overfull: None,
             eof: false,
             deferred: false,
             pressed: false,

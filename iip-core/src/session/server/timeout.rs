@@ -3,13 +3,36 @@ use std::time::{Duration, Instant};
 
 use crate::session::channel::{CallId, Profile};
 use crate::session::control::ErrorReply;
-use crate::session::error::Ended;
+use crate::session::error::{Ended, Violation};
 use crate::session::event::{Lookup, ServerEvent};
 
 /// How long a client may take to acknowledge that its idle connection ends.
 const IDLE_GRACE: Duration = Duration::from_secs(5);
 
+/// How long a peer may read nothing while more waits for it than the hard limit.
+const OVERFULL_GRACE: Duration = Duration::from_secs(2);
+
 impl<L: Lookup> ServerSession<L> {
+    /// Ends a connection whose peer does not read while more and more waits for it. Large answers to a peer that does
+    /// read may exceed the limit together.
+    fn check_output(&mut self, now: Instant) {
+        if self.output.len() <= self.limits.write_hard_limit {
+            self.overfull = None;
+            return;
+        }
+        let gone = self.output.handed_out();
+        let since = match self.overfull {
+            Some((since, before)) if before == gone => since,
+            _ => now,
+        };
+        self.overfull = Some((since, gone));
+        if now >= since + OVERFULL_GRACE {
+            self.fail(Violation::OutputFull);
+        } else {
+            self.arm(Some(since + OVERFULL_GRACE));
+        }
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` once the connection has ended.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.next_timer.filter(|_| self.ended.is_none())
@@ -19,6 +42,7 @@ impl<L: Lookup> ServerSession<L> {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.next_timer = None;
         self.note_pause();
+        self.check_output(now);
         if let Some(violation) = self.progress.check(&self.limits, now) {
             self.fail(violation);
         }
