@@ -152,7 +152,7 @@ impl World {
             0..=2 => {
                 let payload = payload(script.size(), how == 2 || enveloped);
                 assert!(
-                    self.session.respond(call, payload),
+                    self.session.send(call, payload, true),
                     "the call was owed a response"
                 );
                 self.forget(index);

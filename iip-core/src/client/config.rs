@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::backoff::BackoffConfig;
-use crate::session::{KeepAlive, Limits};
+use crate::session::{KeepAlive, LONGEST, Limits};
 use crate::transport::{Address, TcpOptions};
 
 /// Collects how a [`Client`] is to behave.
@@ -116,7 +116,7 @@ impl ClientBuilder {
     /// lost.
     #[must_use]
     pub fn write_stall(mut self, limit: Duration) -> Self {
-        self.write_stall = limit;
+        self.write_stall = limit.min(LONGEST);
         self
     }
 

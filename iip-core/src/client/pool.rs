@@ -69,7 +69,7 @@ impl fmt::Display for ConnectFailure {
 impl std::error::Error for ConnectFailure {}
 
 impl ClientBuilder {
-    /// Connects, and makes the client.
+    /// Connects, and makes the client. After [`wait_for_ready`](Self::wait_for_ready) it tries for as long as it takes.
     ///
     /// # Errors
     ///

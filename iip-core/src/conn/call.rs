@@ -200,6 +200,7 @@ fn release(state: &mut ClientState, call: CallId) -> Option<Waker> {
     slot.waker = None;
     slot.sender = None;
     slot.received.clear();
+    slot.unread = 0;
     let at = if answered { state.last_read } else { now() };
     state.session.release(call, at);
     // One that is given up has a time limit, which the driver has to know.
@@ -305,10 +306,13 @@ impl CallSender {
         drop(state);
         wake(driver);
         if sent {
-            Ok(())
-        } else {
-            Err(shared.error(Failure::Ended { may_have_run: true }, ended.as_ref()))
+            return Ok(());
         }
+        if ended.is_none() {
+            let text = "the call is over: its response came before the request was complete";
+            return Err(Error::new(ErrorKind::Closed, Outcome::Unknown, text));
+        }
+        Err(shared.error(Failure::Ended { may_have_run: true }, ended.as_ref()))
     }
 
     /// Waits until little enough is queued.
@@ -353,6 +357,7 @@ impl CallReceiver {
             let mut state = shared.lock();
             let slot = state.slots.entry(call.channel);
             if let Some(data) = slot.received.pop_front() {
+                slot.unread -= data.len();
                 let driver = state.schedule();
                 drop(state);
                 wake(driver);

@@ -28,9 +28,13 @@ impl Connection {
         endpoint: Arc<str>,
         observer: Arc<dyn Observer>,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let max_unread = config.limits.receive_budget;
         let session = ClientSession::new(config, now());
         let shared = Arc::new(ClientShared::new(session, endpoint, observer));
-        let driver = drive(io, ClientEndpoint::new(Arc::clone(&shared), write_stall));
+        let driver = drive(
+            io,
+            ClientEndpoint::new(Arc::clone(&shared), write_stall, max_unread),
+        );
         (Self { shared }, driver)
     }
 

@@ -19,9 +19,6 @@ const QUIET: Duration = Duration::from_secs(1);
 /// How long the peer may accept nothing of the rest of the output once the connection has ended.
 const FLUSH_STALL: Duration = Duration::from_secs(2);
 
-/// How long the rest of the output may take in all.
-const FLUSH_LIMIT: Duration = Duration::from_secs(30);
-
 /// How long a closing server reads on.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -68,6 +65,8 @@ pub(crate) trait Endpoint: Send + 'static {
     fn write_stall(&self) -> Duration;
     /// Whether the last bytes must be protected from a reset (see [`Socket::linger`]).
     const LINGERS: bool;
+    /// How long the rest of the output may take in all once the connection has ended.
+    const FLUSH_LIMIT: Duration;
 }
 
 /// See [`Endpoint::status`].
@@ -143,15 +142,16 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
             let read = self.poll_input(cx, &mut budget);
             let wrote = self.poll_output(cx);
             if wrote == Progress::Yield || read == Progress::Yield {
+                self.poll_timer(cx);
                 return Poll::Ready(Turn::Yield);
             }
             if self.is_over(wrote) {
                 return Poll::Ready(Turn::Over);
             }
-            let fired = self.poll_timer(cx);
             // The socket was not asked for input, but what was written may have made room for some.
             let reads_again = read == Progress::Unwanted && self.reads();
-            if read.is_idle() && wrote == Progress::None && !fired && !reads_again {
+            let idle = read.is_idle() && wrote == Progress::None && !reads_again;
+            if idle && !self.poll_timer(cx) {
                 return Poll::Pending;
             }
         }
@@ -264,7 +264,7 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
 
     /// When the rest of the output is given up.
     fn flush_ends(&self) -> Option<Instant> {
-        let limit = self.ended_at? + FLUSH_LIMIT;
+        let limit = self.ended_at? + E::FLUSH_LIMIT;
         let stall = self.socket.stalls_at(FLUSH_STALL);
         Some(stall.map_or(limit, |stall| stall.min(limit)))
     }

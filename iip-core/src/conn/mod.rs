@@ -6,6 +6,11 @@ mod driver;
 mod shared;
 mod socket;
 
+#[cfg(test)]
+mod driver_tests;
+#[cfg(test)]
+mod socket_tests;
+
 pub use call::{CallFailure, CallFuture, CallReceiver, CallSender};
 pub use connection::Connection;
 pub(crate) use driver::{Endpoint, Status, Transmit, drive, now};

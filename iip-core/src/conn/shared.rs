@@ -38,6 +38,8 @@ pub(super) struct Slot {
     /// Wakes the sending half.
     pub(super) sender: Option<Waker>,
     pub(super) received: VecDeque<Bytes>,
+    /// Bytes in `received`.
+    pub(super) unread: usize,
     pub(super) complete: bool,
     pub(super) failure: Option<Failure>,
 }
@@ -218,10 +220,12 @@ pub(super) struct ClientEndpoint {
     /// Callers that were woken since the last write, and are likely to begin their next calls.
     woken: usize,
     write_stall: Duration,
+    /// Bytes a call may leave unread.
+    max_unread: usize,
 }
 
 impl ClientEndpoint {
-    pub(super) fn new(shared: Arc<ClientShared>, write_stall: Duration) -> Self {
+    pub(super) fn new(shared: Arc<ClientShared>, write_stall: Duration, max_unread: usize) -> Self {
         Self {
             shared,
             wakeups: Wakeups::default(),
@@ -234,6 +238,7 @@ impl ClientEndpoint {
             },
             woken: 0,
             write_stall,
+            max_unread,
         }
     }
 
@@ -275,9 +280,19 @@ impl ClientEndpoint {
             match event {
                 ClientEvent::Response { call, data, last } => {
                     let slot = state.slots.entry(call.channel);
+                    slot.unread += data.len();
+                    if slot.unread > self.max_unread {
+                        let limit = self.max_unread;
+                        self.fail(state, call, Failure::TooLarge(limit));
+                        continue;
+                    }
                     slot.received.push_back(data);
                     slot.complete = last;
                     self.wakeups.add(slot.waker.take());
+                    if last {
+                        // The response may have come before the request was complete.
+                        self.wakeups.add(slot.sender.take());
+                    }
                 }
                 ClientEvent::Refused { call, reply } => {
                     self.fail(state, call, Failure::Refused(reply));
@@ -322,6 +337,8 @@ impl ClientEndpoint {
 
 impl Endpoint for ClientEndpoint {
     const LINGERS: bool = false;
+    /// Short: no call can be answered any more, and each waits until this is over to be told.
+    const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
     fn input(&mut self, input: &mut BytesMut, received: usize, now: Instant) {
         let shared = Arc::clone(&self.shared);
@@ -344,16 +361,15 @@ impl Endpoint for ClientEndpoint {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
         state.session.written(written);
-        if state.session.has_events() {
+        // Until there is none under the lock: who makes one while it is released relies on this driver.
+        while state.session.has_events() {
             let changed = self.take_events(&mut state);
-            if changed || !self.wakeups.0.is_empty() {
-                let missing = self.status.missing;
-                self.refresh(&state, 0);
-                self.status.missing = missing;
-                drop(state);
-                self.finish(changed);
-                state = shared.lock();
+            if !changed && self.wakeups.0.is_empty() {
+                break;
             }
+            drop(state);
+            self.finish(changed);
+            state = shared.lock();
         }
         let has_output = state.session.has_output();
         // Several calls at once: let the others that are ready queue their frames before the one write. Callers that

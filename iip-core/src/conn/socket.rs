@@ -10,7 +10,7 @@ use crate::transport::Io;
 
 /// Size of the first read buffer. Small, because most connections of a large server are idle; it doubles whenever a
 /// read fills it.
-const MIN_READ: usize = 1024;
+const MIN_READ: usize = 2 * 1024;
 
 /// Largest read buffer between large frames. Beyond this a read costs more in cache misses than it saves in calls.
 const MAX_READ: usize = 64 * 1024;

@@ -10,7 +10,7 @@ use super::listener::Listener;
 use super::route::{Route, Router};
 use super::serve::Server;
 use super::shared::ServerCore;
-use crate::session::Limits;
+use crate::session::{LONGEST, Limits};
 use crate::transport::{Address, TcpOptions};
 use crate::wire::Path;
 
@@ -139,14 +139,14 @@ impl ServerBuilder {
     /// they gave up, are not limited.
     #[must_use]
     pub fn run_limit(mut self, limit: Duration) -> Self {
-        self.run_limit = limit;
+        self.run_limit = limit.min(LONGEST);
         self
     }
 
     /// How long a peer may accept no byte of what is written to it; default 10 s. Then the connection is closed.
     #[must_use]
     pub fn write_stall(mut self, limit: Duration) -> Self {
-        self.write_stall = limit;
+        self.write_stall = limit.min(LONGEST);
         self
     }
 

@@ -217,7 +217,13 @@ struct Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let ended = self.shared.lock().session.ended().cloned();
+        let state = self.shared.lock();
+        // The driver does so where it comes to its end, but it may have been dropped.
+        for running in state.running.values() {
+            running.abort.abort();
+        }
+        let ended = state.session.ended().cloned();
+        drop(state);
         if let Some(Ended::Violation(violation)) = ended {
             self.connections.admission.strike(&self.peer, now());
             tracing::debug!(peer = %self.peer, %violation, "connection closed");

@@ -50,6 +50,42 @@ struct Spawned {
     deadline: Option<Instant>,
 }
 
+/// The time within a batch of requests, read only for handlers that are to be timed.
+struct Clock {
+    began: Instant,
+    last: Instant,
+}
+
+impl Clock {
+    fn at(clock: &mut Option<Self>) -> &mut Self {
+        clock.get_or_insert_with(|| {
+            let began = Instant::now();
+            Self { began, last: began }
+        })
+    }
+
+    /// Whether a handler that is not known yet may still run in place.
+    fn allows(clock: &mut Option<Self>) -> bool {
+        let clock = Self::at(clock);
+        clock.last.duration_since(clock.began) < UNKNOWN_BUDGET
+    }
+
+    /// The present time; after a handler that was timed too, that is when it ended.
+    fn start(clock: &mut Option<Self>, skipped_some: bool) -> Instant {
+        let clock = Self::at(clock);
+        if skipped_some {
+            clock.last = Instant::now();
+        }
+        clock.last
+    }
+
+    fn stop(clock: &mut Option<Self>, begun: Instant) -> Duration {
+        let clock = Self::at(clock);
+        clock.last = Instant::now();
+        clock.last.duration_since(begun)
+    }
+}
+
 impl ServerEndpoint {
     pub(super) fn new(shared: Arc<ServerShared>) -> Self {
         let deadline = shared.lock().session.poll_timeout();
@@ -100,11 +136,10 @@ impl ServerEndpoint {
             let overloaded = state.abandoned >= shared.core.max_abandoned;
             drop(state);
             self.wakeups.wake_all();
-            let mut clock = Instant::now();
-            let began = clock;
+            let mut clock = None;
             let mut events = std::mem::take(&mut self.events);
             for event in events.drain(..) {
-                self.act(event, native, overloaded, (now, began), &mut clock);
+                self.act(event, native, overloaded, now, &mut clock);
             }
             self.events = events;
             state = shared.lock();
@@ -153,8 +188,8 @@ impl ServerEndpoint {
         event: ServerEvent,
         native: bool,
         overloaded: bool,
-        (arrived, began): (Instant, Instant),
-        clock: &mut Instant,
+        arrived: Instant,
+        clock: &mut Option<Clock>,
     ) {
         match event {
             ServerEvent::Request {
@@ -168,13 +203,17 @@ impl ServerEndpoint {
                 let full = self.shared.core.running.load(Ordering::Relaxed)
                     >= self.shared.core.max_in_flight;
                 if (full || overloaded) && native {
-                    let text = "the server has too many calls in progress (max_in_flight)";
+                    let text = if full {
+                        "the server has too many calls in progress (max_in_flight)"
+                    } else {
+                        "too many handlers of this connection still run after their deadline (max_abandoned)"
+                    };
                     let reply = ErrorReply::new(ErrorReply::OVERLOADED, text);
                     self.replies.push((call, Answer::Refusal(reply)));
                     return;
                 }
                 let request = self.incoming(call, path, data, enveloped, native, complete, arrived);
-                self.dispatch(call, route, request, native, began, clock);
+                self.dispatch(call, route, request, native, clock);
             }
             ServerEvent::Expired { call } => self.expire(call, native),
             ServerEvent::Data { .. } | ServerEvent::Writable { .. } => {}
@@ -215,8 +254,7 @@ impl ServerEndpoint {
         index: usize,
         request: Incoming,
         native: bool,
-        began: Instant,
-        clock: &mut Instant,
+        clock: &mut Option<Clock>,
     ) {
         let shared = Arc::clone(&self.shared);
         let Some(entry) = shared.core.router.entries.get(index) else {
@@ -235,21 +273,16 @@ impl ServerEndpoint {
             return;
         }
         let known = entry.placement.is_known();
-        let in_place =
-            entry.placement.in_place() && (known || clock.duration_since(began) < UNKNOWN_BUDGET);
+        let in_place = entry.placement.in_place() && (known || Clock::allows(clock));
         if in_place {
             self.turn = self.turn.wrapping_add(1);
             let timed = entry.placement.is_timed(self.turn);
-            if timed && known {
-                *clock = Instant::now();
-            }
+            let begun = timed.then(|| Clock::start(clock, known));
             let mut context = Context::from_waker(Waker::noop());
             let polled = catch_unwind(AssertUnwindSafe(|| runner.as_mut().poll(&mut context)));
-            if timed {
-                let now = Instant::now();
-                let took = now.duration_since(*clock);
+            if let Some(begun) = begun {
+                let took = Clock::stop(clock, begun);
                 entry.placement.record(took.as_nanos() as u64);
-                *clock = now;
             }
             match polled {
                 Ok(Poll::Pending) => {}
@@ -329,6 +362,11 @@ impl ServerEndpoint {
         let Some(running) = state.running.get_mut(&call) else {
             return;
         };
+        if running.abort.is_finished() {
+            // It ended without an answer, just before it was entered here.
+            state.running.remove(&call);
+            return;
+        }
         running.abandoned = true;
         running.abort.abort();
         let route = running.route;
@@ -344,6 +382,7 @@ impl ServerEndpoint {
 
 impl Endpoint for ServerEndpoint {
     const LINGERS: bool = true;
+    const FLUSH_LIMIT: Duration = Duration::from_secs(30);
 
     fn input(&mut self, input: &mut BytesMut, received: usize, now: Instant) {
         self.with(now, |state| {

@@ -73,7 +73,7 @@ impl FrameReceiver {
     ///
     /// # Errors
     ///
-    /// The connection is lost, so that the rest will not come.
+    /// The connection is lost, or the response was completed before the request, so that the rest will not come.
     ///
     /// # Cancel safety
     ///

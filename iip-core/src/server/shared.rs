@@ -201,6 +201,7 @@ impl Link for ServerShared {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Bytes>, HandlerError>> {
         let mut state = self.lock();
+        let answered = !state.session.is_owed(call);
         let Some(inbox) = state.inboxes.get_mut(&call) else {
             let lost = HandlerError::new("the connection was lost");
             return Poll::Ready(Err(lost));
@@ -214,6 +215,10 @@ impl Link for ServerShared {
         }
         if inbox.complete {
             return Poll::Ready(Ok(None));
+        }
+        if answered {
+            let early = HandlerError::new("the response was completed before the request");
+            return Poll::Ready(Err(early));
         }
         inbox.receiver = Some(cx.waker().clone());
         Poll::Pending
@@ -237,8 +242,12 @@ impl Link for ServerShared {
         let mut state = self.lock();
         let sent = !state.closed && state.session.send(call, payload, last);
         let driver = state.schedule();
+        // No further frame comes for who answers early.
+        let inbox = state.inboxes.get_mut(&call).filter(|_| last);
+        let receiver = inbox.and_then(|inbox| inbox.receiver.take());
         drop(state);
         wake(driver);
+        wake(receiver);
         sent
     }
 }

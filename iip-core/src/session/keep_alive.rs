@@ -1,5 +1,7 @@
 use std::time::{Duration, Instant};
 
+use super::limits::LONGEST;
+
 /// When a client makes sure that its server still answers (`docs/protocol.md`, section 9.3).
 #[derive(Debug, Clone)]
 pub struct KeepAlive {
@@ -22,7 +24,7 @@ impl KeepAlive {
     /// How long nothing may be received, with calls in flight, until a ping is sent; default 10 s.
     #[must_use]
     pub fn interval(mut self, value: Duration) -> Self {
-        self.interval = value;
+        self.interval = value.min(LONGEST);
         self
     }
 
@@ -30,14 +32,14 @@ impl KeepAlive {
     /// minutes), or idle connections are lost and opened again.
     #[must_use]
     pub fn idle_interval(mut self, value: Duration) -> Self {
-        self.idle_interval = value;
+        self.idle_interval = value.min(LONGEST);
         self
     }
 
     /// How long the answer may take before the connection counts as lost; default 5 s.
     #[must_use]
     pub fn timeout(mut self, value: Duration) -> Self {
-        self.timeout = value;
+        self.timeout = value.min(LONGEST);
         self
     }
 }

@@ -42,7 +42,7 @@ impl Default for Limits {
             max_plain_channels: 256,
             max_queued_per_channel: 64,
             max_plain_in_flight: 256,
-            max_incomplete: 16,
+            max_incomplete: 1024,
             receive_budget: 128 * 1024 * 1024,
             write_soft_limit: 1024 * 1024,
             write_hard_limit: 16 * 1024 * 1024,
@@ -61,10 +61,39 @@ impl Default for Limits {
     }
 }
 
+/// A longer time limit counts as this one, a year: the sum of a limit and an instant must not overflow.
+pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// The value of a setting within the range that calculations can bear.
+trait Setting {
+    fn bounded(self) -> Self;
+}
+
+impl Setting for u32 {
+    fn bounded(self) -> Self {
+        self
+    }
+}
+
+impl Setting for usize {
+    fn bounded(self) -> Self {
+        self
+    }
+}
+
+impl Setting for Duration {
+    fn bounded(self) -> Self {
+        self.min(LONGEST)
+    }
+}
+
 macro_rules! setters {
     ($($(#[$doc:meta])* $name:ident: $kind:ty;)*) => {
         impl Limits {
-            $($(#[$doc])* #[must_use] pub fn $name(mut self, value: $kind) -> Self { self.$name = value; self })*
+            $($(#[$doc])* #[must_use] pub fn $name(mut self, value: $kind) -> Self {
+                self.$name = value.bounded();
+                self
+            })*
         }
     };
 }
@@ -88,7 +117,9 @@ setters! {
     /// Requests of a plain peer in work or queued on one connection; default 256. At the limit the connection is
     /// not read until one is answered.
     max_plain_in_flight: usize;
-    /// Messages of several frames that may be under assembly on one connection; default 16. A further one is refused.
+    /// Messages of several frames that may be under assembly on one connection; default 1,024, so that as many callers of a
+    /// large method as a connection is likely to have are served. Their bytes are bounded by `receive_budget`. A further
+    /// one is refused.
     max_incomplete: usize;
     /// Bytes one connection may hold for its peer in unfinished and queued messages; default 128 MiB. What would
     /// exceed it is refused.

@@ -52,6 +52,7 @@ pub use control::{ENVELOPE_LENGTH, ErrorReply};
 pub use error::{Ended, Violation};
 pub use event::{ClientEvent, Lookup, RouteInfo, ServerEvent};
 pub use keep_alive::KeepAlive;
+pub(crate) use limits::LONGEST;
 pub use limits::Limits;
 pub use payload::{Chunk, MAX_CHUNK, Payload};
 pub use server::ServerSession;

@@ -128,7 +128,7 @@ fn a_frame_by_frame_request_has_frames_of_any_size() {
 
 #[test]
 fn sixteen_messages_are_assembled_at_a_time() {
-    let mut rig = ServerRig::plain(Limits::default(), 40);
+    let mut rig = ServerRig::plain(Limits::default().max_incomplete(16), 40);
     for channel in 1..=16 {
         rig.frame(0, "/raw", channel, b"x");
     }

@@ -14,10 +14,10 @@ use iip_core::session::{
 use iip_core::wire::{ChannelId, Decoded, Decoder, Frame, MAX_DATA, Path};
 
 /// A recorded frame.
-struct Recorded {
-    from_client: bool,
-    bytes: Vec<u8>,
-    frame: Frame,
+pub(crate) struct Recorded {
+    pub(crate) from_client: bool,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) frame: Frame,
 }
 
 impl Recorded {
@@ -25,7 +25,7 @@ impl Recorded {
         self.frame.channel()
     }
 
-    fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         std::str::from_utf8(self.frame.path()).expect("text")
     }
 
@@ -46,7 +46,7 @@ fn frames_of(bytes: &[u8]) -> Vec<Frame> {
 }
 
 /// The frames of a conversation in their order.
-fn conversation(name: &str) -> Vec<Recorded> {
+pub(crate) fn conversation(name: &str) -> Vec<Recorded> {
     let file = format!("{}/tests/captures/{name}.txt", env!("CARGO_MANIFEST_DIR"));
     let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
     let mut lines = text.lines().filter(|line| !line.starts_with('#'));

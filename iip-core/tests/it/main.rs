@@ -1,6 +1,9 @@
 //! The integration tests of `iip-core`.
 
+mod attacks;
+mod attacks_client;
 mod captures;
+mod captures_net;
 mod corpus;
 mod echo;
 mod pair;
@@ -9,5 +12,8 @@ mod pool;
 mod pool_loss;
 mod raw;
 mod running;
+mod server;
+mod server_limits;
+mod stress;
 mod tidy;
 mod vectors;

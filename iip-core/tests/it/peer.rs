@@ -76,6 +76,7 @@ pub(crate) struct Peer<T> {
 
 impl Peer<TcpStream> {
     pub(crate) async fn connect(address: &str) -> Self {
+        let address = address.trim_start_matches("iip://");
         let stream = TcpStream::connect(address).await.expect("a connection");
         stream.set_nodelay(true).expect("an option");
         Self::new(stream)
@@ -175,9 +176,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Peer<T> {
 
     pub(crate) async fn open_channels(&mut self, channels: u32) {
         for channel in 1..=channels {
-            let answer = self.call("/sys/new_channel", 0, "{}").await;
-            assert_eq!(answer, format!("{{\"code\":0,\"channel_id\":{channel}}}"));
+            self.open_channel(channel).await;
         }
+    }
+
+    /// One more channel, of which this is to be the number.
+    pub(crate) async fn open_channel(&mut self, channel: u32) {
+        let answer = self.call("/sys/new_channel", 0, "{}").await;
+        assert_eq!(answer, format!("{{\"code\":0,\"channel_id\":{channel}}}"));
     }
 
     pub(crate) async fn say_hello(&mut self, channels: u32) {

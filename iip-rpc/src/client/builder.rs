@@ -103,7 +103,7 @@ impl ChannelBuilder {
         self.set(ClientBuilder::wait_for_ready)
     }
 
-    /// How long to wait between two attempts to connect; default 50 ms, growing with jitter.
+    /// How long to wait between two attempts to connect; default 20 to 100 ms at first, growing to 1.5 s, drawn at random.
     pub fn backoff(self, backoff: BackoffConfig) -> Self {
         self.set(|client| client.backoff(backoff))
     }

@@ -57,8 +57,7 @@ impl Channel {
             .with_outcome(Outcome::NotSent)
     }
 
-    /// The request in the form that the server at the other end of `connection` understands. `timeout`: what is left of
-    /// the call's own deadline, in microseconds.
+    /// The request in the form that the server at the other end of `connection` understands.
     fn encode(
         &self,
         connection: &Connection,
@@ -83,7 +82,10 @@ impl Channel {
             return Ok(Payload::from(plain::outgoing(body.into_message())));
         }
         let timeout_us = match timeout {
-            Timeout::Own(microseconds) => Some(microseconds),
+            // What the wait for the connection took is gone.
+            Timeout::Own(deadline) => Some(whole_microseconds(
+                deadline.saturating_duration_since(now()),
+            )),
             // The server knows its own default: only another one has to travel.
             Timeout::Default if self.timeout == connection.default_timeout() => None,
             Timeout::Default => Some(self.timeout.map_or(NO_DEADLINE, whole_microseconds)),
@@ -123,8 +125,8 @@ impl Channel {
 enum Timeout {
     /// As long as the channel's calls may by default.
     Default,
-    /// As its own deadline says, microseconds.
-    Own(u64),
+    /// Until its own deadline.
+    Own(Instant),
 }
 
 impl RpcService for Channel {
@@ -142,10 +144,7 @@ impl RpcService for Channel {
                 let text = "the deadline passed before the call was sent (setting: timeout)";
                 return Err(self.not_sent(Status::deadline_exceeded(text)));
             }
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(now);
-                (Timeout::Own(whole_microseconds(left)), Some(deadline))
-            }
+            Some(deadline) => (Timeout::Own(deadline), Some(deadline)),
         };
         let (body, request) = request.take();
         let connection = self.ready(deadline).await?;

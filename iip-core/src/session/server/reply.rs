@@ -11,12 +11,13 @@ use crate::session::send_queue::Framing;
 use crate::wire::{ChannelId, MAX_DATA, Path};
 
 impl<L: Lookup> ServerSession<L> {
-    pub(super) fn enqueue(&mut self, id: ChannelId, pending: Pending, complete: bool) {
+    pub(super) fn enqueue(&mut self, id: ChannelId, mut pending: Pending, complete: bool) {
         let channel = self.channels.entry(id);
         if channel.active.is_none() && channel.queue.is_empty() {
             self.start(id, pending, complete);
             return;
         }
+        pending.detach();
         if let Pending::Request(request) = &pending {
             self.held += request.data.len();
         }

@@ -18,6 +18,9 @@ use crate::wire::{Decoded, Decoder, Path};
 /// Most channels one connection can be granted in its life.
 pub(super) const MAX_GRANTED: u32 = 1 << 20;
 
+/// Waiting requests smaller than this are copied: a quarter of the largest read buffer that one of them can keep alive.
+const MAX_COPIED: usize = 16 * 1024;
+
 /// How long a plain connection must be quiet before a draining server closes it: its client cannot be told.
 pub(super) const QUIESCENT: Duration = Duration::from_millis(100);
 
@@ -152,6 +155,22 @@ pub(super) enum Pending {
         path: Path,
         data: Bytes,
     },
+}
+
+impl Pending {
+    /// Copies what is small: it may wait for long, and would keep the memory of everything that was read with it.
+    pub(super) fn detach(&mut self) {
+        let copy = |path: &Path| Path::new(path.as_str()).unwrap_or(Path::ROOT);
+        match self {
+            Self::Answer { path, .. } => *path = copy(path),
+            Self::Request(request) => {
+                request.path = request.path.as_ref().map(copy);
+                if request.data.len() < MAX_COPIED {
+                    request.data = Bytes::copy_from_slice(&request.data);
+                }
+            }
+        }
+    }
 }
 
 #[derive(Debug)]

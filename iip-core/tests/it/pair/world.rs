@@ -468,7 +468,7 @@ impl World {
             self.owed.push(owed);
             return;
         }
-        assert!(self.server.respond(owed.call, payload));
+        assert!(self.server.send(owed.call, payload, true));
         assert!(
             !self
                 .server
