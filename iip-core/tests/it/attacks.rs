@@ -62,7 +62,7 @@ impl Arena {
     }
 
     /// The server is well.
-    async fn is_unharmed(self) {
+    async fn finish_unharmed(self) {
         let fresh = self.server.client().await;
         assert_eq!(fresh.call("/echo", "fresh").await.unwrap(), "fresh");
         self.stop.store(true, Ordering::Relaxed);
@@ -134,7 +134,7 @@ async fn slow_headers_are_not_waited_for() {
     assert_eq!((notice.code, start.elapsed().as_secs()), (3, 5));
     assert!(notice.text.contains("header"), "{notice:?}");
     drop((silent, native));
-    arena.is_unharmed().await;
+    arena.finish_unharmed().await;
 }
 
 /// A03: a path that does not end.
@@ -154,7 +154,7 @@ async fn an_endless_path() {
     let longest = format!("/{}", "A".repeat(2047));
     assert_eq!(peer.call(&longest, 1, "x").await, REFUSED);
     drop(peer);
-    arena.is_unharmed().await;
+    arena.finish_unharmed().await;
 }
 
 /// A04: lengths that nobody may send.
@@ -164,7 +164,7 @@ async fn impossible_lengths() {
     for length in [16 * MIB + 1, 1 << 31, u32::MAX] {
         ends(&arena, header(1, "/echo", 1, length), 1, "16777216").await;
     }
-    arena.is_unharmed().await;
+    arena.finish_unharmed().await;
 }
 
 /// A05: data that is announced and never comes.
@@ -187,7 +187,7 @@ async fn announced_data_that_never_comes() {
         // The grace, and what the rate is averaged over.
         assert_eq!(start.elapsed().as_secs(), 7);
     }
-    arena.is_unharmed().await;
+    arena.finish_unharmed().await;
 }
 
 /// A06: more channels than anybody needs.
@@ -208,7 +208,7 @@ async fn a_flood_of_channel_requests() {
     assert!(granted < 3000, "{granted}");
     drop(peer);
     ends(&arena, request.repeat(20_000), 2, "control_rate").await;
-    arena.is_unharmed().await;
+    arena.finish_unharmed().await;
 }
 
 /// A07: channels made and deleted without end.
@@ -233,7 +233,7 @@ async fn channel_churn() {
     ]
     .concat();
     ends(&arena, pair.repeat(10_000), 2, "control_rate").await;
-    arena.is_unharmed().await;
+    arena.finish_unharmed().await;
 }
 
 /// A08: the same, and gone before the answers.
@@ -249,7 +249,7 @@ async fn floods_that_end_with_a_reset() {
         }
         peer.reset();
     }
-    arena.is_unharmed().await;
+    arena.finish_unharmed().await;
 }
 
 /// A10: requests that each cause an error, from a client that reads none.
@@ -269,7 +269,7 @@ async fn a_flood_of_errors_that_nobody_reads() {
         assert_eq!(text(&peer.expect().await), REFUSED);
     }
     drop(peer);
-    arena.is_unharmed().await;
+    arena.finish_unharmed().await;
 }
 
 /// A11: a message that goes on and on.
@@ -307,7 +307,7 @@ async fn an_endless_message() {
     peer.send(frame(3, "/", 2, "end")).await;
     assert_eq!(peer.call("/echo", 2, "next").await, "next");
     drop(peer);
-    arena.is_unharmed().await;
+    arena.finish_unharmed().await;
 }
 
 /// A12: many messages begun, none finished.
@@ -361,7 +361,7 @@ async fn partial_messages_on_many_channels() {
         assert_eq!(text(&peer.expect().await), "begun ended");
     }
     drop(peer);
-    arena.is_unharmed().await;
+    arena.finish_unharmed().await;
 }
 
 /// A13: frames that carry a byte each.
@@ -380,7 +380,7 @@ async fn tiny_frames() {
     assert_eq!(notice.code, 2);
     assert!(notice.text.contains("next to nothing"), "{notice:?}");
     drop(peer);
-    arena.is_unharmed().await;
+    arena.finish_unharmed().await;
 }
 
 /// A14: frames without data, of every kind.
@@ -396,7 +396,7 @@ async fn frames_without_data() {
             assert_eq!(notice.code, 1, "kind {kind}: {notice:?}");
         }
     }
-    arena.is_unharmed().await;
+    arena.finish_unharmed().await;
 }
 
 /// A17: kinds that a server never gets.
@@ -430,7 +430,7 @@ async fn every_kind_that_is_not_a_requests() {
     let notice = peer.expect_goaway().await;
     assert_eq!((notice.code, notice.channel), (1, 65));
     drop(peer);
-    arena.is_unharmed().await;
+    arena.finish_unharmed().await;
 }
 
 /// A18: kind 8 closes its connection at once, wherever it stands.
@@ -443,7 +443,7 @@ async fn kind_eight() {
         peer.send(&bytes).await;
         assert!(peer.rest().await.is_empty());
     }
-    arena.is_unharmed().await;
+    arena.finish_unharmed().await;
 }
 
 /// A20, A21, A23: paths in another form than the canonical one are refused, whatever they would mean, and nothing of
@@ -526,7 +526,7 @@ async fn paths_that_are_none() {
     assert_eq!(peer.call("/admin/delete/", 2, "z").await, "z");
     assert_eq!(SEEN.load(Ordering::Relaxed), 3);
     drop(peer);
-    arena.is_unharmed().await;
+    arena.finish_unharmed().await;
 }
 
 /// A19: what our own side must not send fails in the call, and the connection does not notice.
@@ -541,7 +541,7 @@ async fn our_own_application_sends_nonsense() {
     }
     assert_eq!(client.connections(), 1);
     drop(client);
-    arena.is_unharmed().await;
+    arena.finish_unharmed().await;
 }
 
 /// A28: clients that read nothing.
@@ -570,5 +570,5 @@ async fn sleeping_readers() {
     for sleeper in sleepers {
         limited(sleeper).await.unwrap();
     }
-    arena.is_unharmed().await;
+    arena.finish_unharmed().await;
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use iip_core::ErrorKind;
 use iip_core::client::Client;
-use iip_core::server::{Incoming, Listener, Server, ServerBuilder, handler_fn};
+use iip_core::server::{Incoming, Listener, ServerBuilder, handler_fn};
 use iip_core::session::ErrorReply;
 use iip_core::transport::{Address, PeerAddr, memory_listener};
 use tokio::net::{TcpListener, TcpStream};
@@ -50,7 +50,7 @@ async fn one_server_has_listeners_of_every_kind() {
     let std_unix = socket_path();
     let user_unix = StdUnixListener::bind(&std_unix).unwrap();
     let bound = socket_path();
-    let mut server = who()
+    let server = who()
         .listener(memory)
         .listener(tcp)
         .listener(Listener::try_from(std_tcp).unwrap())
