@@ -4,7 +4,7 @@ use super::backoff::BackoffConfig;
 use crate::session::{KeepAlive, LONGEST, Limits};
 use crate::transport::{Address, TcpOptions};
 
-/// Collects how a [`Client`] is to behave.
+/// Collects how a [`Client`](crate::client::Client) is to behave.
 #[derive(Debug, Clone)]
 pub struct ClientBuilder {
     pub(super) address: Address,
