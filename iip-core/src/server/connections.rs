@@ -10,7 +10,7 @@ use super::dispatch::ServerEndpoint;
 use super::route::{Failure, Peer, Router};
 use super::shared::{ServerCore, ServerShared};
 use crate::conn::{drive, now};
-use crate::session::{Ended, ErrorReply, Format, Limits, ServerEvent, ServerSession};
+use crate::session::{Ended, ErrorReply, Format, Limits, Profile, ServerEvent, ServerSession};
 use crate::transport::{PeerAddr, Stream};
 
 /// The connections of a server.
@@ -97,15 +97,16 @@ impl Connections {
         }
     }
 
-    /// Makes room: asks the connection that has been idle for longest to go. A native client is told and goes elsewhere; a
-    /// plain one has nothing in flight.
+    /// Makes room: ends the plain connection that has been idle for longest. Native ones end by themselves when they are
+    /// idle for long, and their clients would be back at once, to the cost of the next.
     fn evict_idle(&self) {
         let oldest = self
             .all()
             .into_iter()
             .filter_map(|shared| {
                 let state = shared.lock();
-                let idle = state.session.in_flight() == 0 && !state.session.is_draining();
+                let plain = state.session.profile() == Profile::Plain;
+                let idle = plain && state.session.in_flight() == 0 && !state.session.is_draining();
                 let since = idle.then(|| state.session.last_activity());
                 drop(state);
                 since.map(|since| (since, shared))
@@ -145,7 +146,7 @@ impl Connections {
                     }
                     self.core.cut.fetch_add(1, Ordering::Relaxed);
                     if let Some(entry) = self.core.router.entries.get(running.route) {
-                        let enveloped = state.session.profile() == crate::session::Profile::Native
+                        let enveloped = state.session.profile() == Profile::Native
                             && entry.route.format() == Format::Enveloped;
                         let payload = entry.route.failure(&Failure::Aborted, enveloped);
                         state.session.respond(call, payload);

@@ -1,5 +1,6 @@
 //! The integration tests of `iip-core`.
 
+mod acknowledge;
 mod attacks;
 mod attacks_client;
 mod captures;

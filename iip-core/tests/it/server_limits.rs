@@ -52,6 +52,30 @@ async fn connections_are_limited_in_all() {
 }
 
 #[tokio::test]
+async fn the_plain_connection_that_is_idle_for_longest_makes_room() {
+    let (server, gate) = gated();
+    let server = Running::start(server.connections(ConnectionLimits::default().total(5))).await;
+    let mut native = Peer::native(&server.address, 4).await;
+    let mut busy = Peer::plain(&server.address, 1).await;
+    busy.send(frame(1, "/held", 1, "held")).await;
+    gate.entered().await;
+    let mut longest = Peer::plain(&server.address, 1).await;
+    let mut other = Peer::plain(&server.address, 1).await;
+    assert_eq!(longest.call("/echo", 1, "x").await, "x");
+    assert_eq!(other.call("/echo", 1, "x").await, "x");
+    // More than nine tenths of the connections are taken.
+    let mut last = Peer::plain(&server.address, 1).await;
+    assert!(longest.rest().await.is_empty());
+    drop(longest);
+    gate.release(1);
+    assert_eq!(text(&busy.expect().await), "held");
+    for peer in [&mut other, &mut last, &mut busy] {
+        assert_eq!(peer.call("/echo", 1, "x").await, "x");
+    }
+    assert_eq!(native.call("/echo", 2, "x").await, "x");
+}
+
+#[tokio::test]
 async fn connections_of_one_address_are_limited() {
     let limits = ConnectionLimits::default().per_ip(2);
     let exempt = Running::start(echo().connections(limits.clone())).await;
@@ -214,6 +238,28 @@ async fn who_does_not_read_is_not_read_and_delays_nobody_else() {
     for _ in 0..took {
         assert_eq!(peer.expect().await.header().length, 16 * 1024);
     }
+}
+
+/// What is left to say when a connection ends is more than one write.
+#[tokio::test(start_paused = true)]
+async fn large_answers_reach_a_client_that_has_half_closed() {
+    let (server, gate) = gated();
+    let server = Running::start_on(server, "memory://half-close").await;
+    let client = server.client().await;
+    let mut peer = peer_of(&client).await;
+    peer.open_channels(8).await;
+    let large = "y".repeat(300_000);
+    for channel in 1..=8 {
+        peer.send(frame(1, "/held", channel, &large)).await;
+    }
+    gate.entered_by(8).await;
+    peer.finish().await;
+    gate.release(8);
+    // All of them are given while the client reads nothing.
+    sleep(Duration::from_secs(1)).await;
+    let answers = peer.rest().await;
+    assert_eq!(answers.len(), 8);
+    assert!(answers.iter().all(|answer| text(answer) == large));
 }
 
 #[tokio::test(start_paused = true)]
