@@ -15,7 +15,7 @@ use crate::peer::{data, frame};
 fn draining(format: Format) -> (ClientSession, CallId, Instant) {
     let now = Instant::now();
     let mut session = ClientSession::new(ClientConfig::default(), now);
-    let mut feed = |session: &mut ClientSession, bytes: Vec<u8>| {
+    let feed = |session: &mut ClientSession, bytes: Vec<u8>| {
         let mut input = BytesMut::from(&bytes[..]);
         session.handle(&mut input, bytes.len(), now);
         assert_eq!((session.ended(), input.len()), (None, 0));
