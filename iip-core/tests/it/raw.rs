@@ -1,6 +1,7 @@
 //! Calls without protobuf: whole and frame by frame, in both directions.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -13,6 +14,7 @@ use iip_core::server::{
 use iip_core::session::ErrorReply;
 use iip_core::{ErrorKind, Outcome};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 
 use crate::peer::{Peer, frame, text};
 use crate::running::{Running, echo, limited, spawn_call};
@@ -81,8 +83,9 @@ impl StreamHandler for Download {
 struct Slow {
     permits: Arc<Semaphore>,
     taken: mpsc::UnboundedSender<usize>,
-    /// Answers after so many frames, and leaves the rest.
+    /// Answers after so many frames and one more permit, and leaves the rest.
     enough: usize,
+    outlives: Duration,
 }
 
 #[async_trait]
@@ -104,17 +107,17 @@ impl StreamHandler for Slow {
             bytes += frame.len();
             let _ = self.taken.send(frame.len());
         }
+        self.permits.acquire().await?.forget();
         response.finish(format!("{bytes}").into()).await?;
         // The handler outlives its answer, and with it what it has not taken.
-        for _ in 0..10 {
-            tokio::task::yield_now().await;
-        }
+        tokio::time::sleep(self.outlives).await;
         Ok(())
     }
 }
 
 fn slow(
     enough: usize,
+    outlives: Duration,
 ) -> (
     ServerBuilder,
     Arc<Semaphore>,
@@ -126,6 +129,7 @@ fn slow(
         permits: Arc::clone(&permits),
         taken,
         enough,
+        outlives,
     };
     (echo().stream_handler("/slow", handler), permits, takes)
 }
@@ -153,7 +157,7 @@ async fn frames_travel_both_ways() {
 
 #[tokio::test]
 async fn a_handler_sees_frames_before_the_request_is_complete() {
-    let (server, permits, mut takes) = slow(usize::MAX);
+    let (server, permits, mut takes) = slow(usize::MAX, Duration::ZERO);
     let server = Running::start(server).await;
     let client = server.client().await;
     permits.add_permits(100);
@@ -213,7 +217,7 @@ async fn a_long_response_waits_for_its_reader() {
 /// Far more than a handler may leave lying. The sender waits, and the connection goes on when the handler does.
 #[tokio::test]
 async fn a_long_request_waits_for_its_handler() {
-    let (server, permits, mut takes) = slow(usize::MAX);
+    let (server, permits, mut takes) = slow(usize::MAX, Duration::ZERO);
     let server = Running::start(server).await;
     let client = server.client().await;
     let data = pattern(12 * 1024 * 1024);
@@ -238,38 +242,40 @@ async fn a_long_request_waits_for_its_handler() {
             "nobody waited"
         );
     }
-    permits.add_permits(1);
+    permits.add_permits(2);
     limited(sent).await.unwrap();
     assert_eq!(whole(receiver).await, data.len().to_string());
 }
 
 /// The answer comes before the request is complete, and before the handler has taken what came: the rest is read past,
-/// and the connection goes on.
-#[tokio::test]
+/// and the connection goes on. In virtual time, since the handler stays for seconds.
+#[tokio::test(start_paused = true)]
 async fn an_early_answer_leaves_the_rest_of_the_request() {
-    let (server, permits, _takes) = slow(3);
-    let server = Running::start(server).await;
+    let (server, permits, _takes) = slow(0, Duration::from_secs(3));
+    let server = Running::start_on(server, "memory://early-answer").await;
     let client = server.client().await;
     for round in 0..3 {
         let (mut sender, receiver) = client.open("/slow", vec![1; 1000], None).await.unwrap();
         let sending = tokio::spawn(async move {
-            // More than may lie there, so that the connection is not read any more.
             let mut sent = 0;
             while sent < 64 * 1024 * 1024 && sender.send(vec![1; 20_000].into()).await.is_ok() {
                 sent += 20_000;
             }
             sent
         });
-        // Until the connection is full.
-        let mut beside = spawn_call(&client, "/echo", "beside");
-        for _ in 0..100 {
-            tokio::task::yield_now().await;
-        }
-        permits.add_permits(3);
-        let text = whole(receiver).await;
-        assert_eq!(text, "41000", "round {round}");
-        assert!(limited(sending).await.unwrap() < 64 * 1024 * 1024);
-        assert_eq!(limited(&mut beside).await.unwrap().unwrap(), "beside");
+        // More lies there than may, so that the connection is not read any more.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let beside = spawn_call(&client, "/echo", "beside");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert!(!sending.is_finished() && !beside.is_finished());
+        let start = Instant::now();
+        permits.add_permits(1);
+        assert_eq!(whole(receiver).await, "0", "round {round}");
+        let sent = limited(sending).await.unwrap();
+        assert!((4_000_000..6_000_000).contains(&sent), "{sent}");
+        // The connection is read again when the handler has ended, and with it what it left.
+        assert_eq!(limited(beside).await.unwrap().unwrap(), "beside");
+        assert_eq!(start.elapsed().as_secs(), 3);
         assert_eq!(client.call("/echo", "after").await.unwrap(), "after");
     }
     assert_eq!(client.connections(), 1);
@@ -304,7 +310,7 @@ async fn a_response_that_breaks_off_is_not_completed() {
     let server = Running::start(server).await;
     let client = server.client().await;
     for path in ["/fails", "/panics"] {
-        let deadline = std::time::Instant::now() + std::time::Duration::from_millis(50);
+        let deadline = Instant::now().into_std() + Duration::from_millis(50);
         let (sender, mut receiver) = client.open(path, "x", Some(deadline)).await.unwrap();
         assert_eq!(limited(receiver.frame()).await.unwrap().unwrap(), "one");
         let error = limited(receiver.frame()).await.unwrap_err();
