@@ -165,7 +165,7 @@ fn open(
         }
     }
     shared.publish(&state);
-    let driver = state.schedule();
+    let driver = state.driver.schedule();
     drop(state);
     wake(driver);
     let invalid = |text: &str| {
@@ -205,7 +205,7 @@ fn release(state: &mut ClientState, call: CallId) -> Option<Waker> {
     state.session.release(call, at);
     // One that is given up has a time limit, which the driver has to know.
     if !answered || state.session.has_output() || state.session.has_events() {
-        state.schedule()
+        state.driver.schedule()
     } else {
         None
     }
@@ -302,7 +302,7 @@ impl CallSender {
                 .session
                 .send(self.lease.call, Payload::Whole(data), last);
         let ended = state.session.ended().cloned();
-        let driver = state.schedule();
+        let driver = state.driver.schedule();
         drop(state);
         wake(driver);
         if sent {
@@ -358,7 +358,7 @@ impl CallReceiver {
             let slot = state.slots.entry(call.channel);
             if let Some(data) = slot.received.pop_front() {
                 slot.unread -= data.len();
-                let driver = state.schedule();
+                let driver = state.driver.schedule();
                 drop(state);
                 wake(driver);
                 return Poll::Ready(Ok(Some(data)));

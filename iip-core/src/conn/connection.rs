@@ -92,7 +92,7 @@ impl Connection {
     pub(crate) fn grow(&self) -> bool {
         let mut state = self.shared.lock();
         let more = state.session.want_channels();
-        let driver = state.schedule();
+        let driver = state.driver.schedule();
         drop(state);
         if let Some(driver) = driver {
             driver.wake();
@@ -137,7 +137,7 @@ impl Connection {
     pub fn close(&self) {
         let mut state = self.shared.lock();
         state.session.close();
-        let driver = state.schedule();
+        let driver = state.driver.schedule();
         drop(state);
         if let Some(driver) = driver {
             driver.wake();

@@ -337,6 +337,28 @@ impl Progress {
     }
 }
 
+/// How a driver is woken, kept under its connection's lock: at most once until it has looked again.
+#[derive(Debug, Default)]
+pub(crate) struct Alarm {
+    /// The waker of a driver that sleeps. Without one it runs, or is about to, and nobody needs to wake it.
+    sleeper: Option<Waker>,
+}
+
+impl Alarm {
+    /// Wakes the driver if it sleeps: to be woken after the lock is released.
+    pub(crate) fn schedule(&mut self) -> Option<Waker> {
+        self.sleeper.take()
+    }
+
+    /// The driver is about to sleep.
+    pub(crate) fn park(&mut self, waker: &Waker) {
+        match &mut self.sleeper {
+            Some(kept) => kept.clone_from(waker),
+            None => self.sleeper = Some(waker.clone()),
+        }
+    }
+}
+
 /// The time, as tokio's timers see it.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()

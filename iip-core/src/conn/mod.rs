@@ -13,5 +13,5 @@ mod socket_tests;
 
 pub use call::{CallFailure, CallFuture, CallReceiver, CallSender};
 pub use connection::Connection;
-pub(crate) use driver::{Endpoint, Status, Transmit, drive, now};
+pub(crate) use driver::{Alarm, Endpoint, Status, Transmit, drive, now};
 pub(crate) use shared::{Observer, Wakeups};

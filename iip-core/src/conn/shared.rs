@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
-use super::driver::{Endpoint, Status, Transmit, now};
+use super::driver::{Alarm, Endpoint, Status, Transmit, now};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::session::ChannelTable;
 use crate::session::{CallId, ClientEvent, ClientSession, Ended, ErrorReply, Profile};
@@ -62,37 +62,12 @@ pub(crate) trait Observer: Send + Sync + 'static {
 pub(super) struct ClientState {
     pub(super) session: ClientSession,
     pub(super) slots: ChannelTable<Slot>,
-    driver: Option<Waker>,
-    /// The driver runs or is about to: nobody needs to wake it.
-    scheduled: bool,
+    pub(super) driver: Alarm,
     pub(super) closed: bool,
     /// Calls begun since the last write.
     pub(super) opened: usize,
     /// When the driver last read, for what needs a time but not the present one.
     pub(super) last_read: Instant,
-}
-
-impl ClientState {
-    /// Wakes the driver if it sleeps: to be woken after the lock is released.
-    pub(super) fn schedule(&mut self) -> Option<Waker> {
-        if self.scheduled {
-            return None;
-        }
-        self.scheduled = true;
-        self.driver.take()
-    }
-
-    /// The driver is about to sleep.
-    fn park(&mut self, waker: &Waker) {
-        if !self
-            .driver
-            .as_ref()
-            .is_some_and(|kept| kept.will_wake(waker))
-        {
-            self.driver = Some(waker.clone());
-        }
-        self.scheduled = false;
-    }
 }
 
 /// A client's connection behind its lock.
@@ -127,8 +102,7 @@ impl ClientShared {
             state: Mutex::new(ClientState {
                 session,
                 slots: ChannelTable::new(),
-                driver: None,
-                scheduled: true,
+                driver: Alarm::default(),
                 closed: false,
                 opened: 0,
                 last_read: now(),
@@ -383,7 +357,7 @@ impl Endpoint for ClientEndpoint {
         state.opened = 0;
         let missing = self.status.missing;
         if !has_output {
-            state.park(waker);
+            state.driver.park(waker);
             self.refresh(&state, 0);
             self.status.missing = missing;
             return Transmit::Nothing;
@@ -401,7 +375,7 @@ impl Endpoint for ClientEndpoint {
         let missing = self.status.missing;
         self.with(|state| {
             state.session.written(written);
-            state.park(waker);
+            state.driver.park(waker);
         });
         self.status.missing = missing;
     }

@@ -408,7 +408,7 @@ impl Endpoint for ServerEndpoint {
             state = shared.lock();
         }
         if !state.session.has_output() {
-            state.park(waker);
+            state.driver.park(waker);
             let now = state.session.is_draining().then(now);
             if now.is_some_and(|now| state.session.is_drained(now)) {
                 state.session.finish();
@@ -439,7 +439,7 @@ impl Endpoint for ServerEndpoint {
             self.with(now(), |_| missing);
             state = shared.lock();
         }
-        state.park(waker);
+        state.driver.park(waker);
         self.refresh(&state, missing, None);
     }
 

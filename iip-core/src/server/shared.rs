@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 use super::frames::{Inbox, Link};
 use super::handler_error::HandlerError;
 use super::route::{Peer, Router};
+use crate::conn::Alarm;
 use crate::session::{CallId, Payload, ServerSession};
 
 /// What all connections of a server share.
@@ -75,33 +76,8 @@ pub(super) struct ServerState {
     pub(super) counted: usize,
     /// Bytes in all inboxes.
     pub(super) unread: usize,
-    pub(super) driver: Option<Waker>,
-    /// The driver runs or is about to: nobody needs to wake it.
-    pub(super) scheduled: bool,
+    pub(super) driver: Alarm,
     pub(super) closed: bool,
-}
-
-impl ServerState {
-    /// Wakes the driver if it sleeps: to be woken after the lock is released.
-    pub(super) fn schedule(&mut self) -> Option<Waker> {
-        if self.scheduled {
-            return None;
-        }
-        self.scheduled = true;
-        self.driver.take()
-    }
-
-    /// The driver is about to sleep.
-    pub(super) fn park(&mut self, waker: &Waker) {
-        if !self
-            .driver
-            .as_ref()
-            .is_some_and(|kept| kept.will_wake(waker))
-        {
-            self.driver = Some(waker.clone());
-        }
-        self.scheduled = false;
-    }
 }
 
 /// A server's connection behind its lock.
@@ -125,8 +101,7 @@ impl ServerShared {
                 inboxes: HashMap::new(),
                 counted: 0,
                 unread: 0,
-                driver: None,
-                scheduled: true,
+                driver: Alarm::default(),
                 closed: false,
             }),
             peer,
@@ -170,10 +145,10 @@ impl ServerShared {
         let mut driver = None;
         if let Some(reply) = reply.filter(|_| !state.closed) {
             state.session.respond(call, reply);
-            driver = state.schedule();
+            driver = state.driver.schedule();
         } else if state.session.is_draining() || unread > 0 {
             // With less unread the connection may be read again.
-            driver = state.schedule();
+            driver = state.driver.schedule();
         }
         drop(state);
         wake(driver);
@@ -183,7 +158,7 @@ impl ServerShared {
     pub(super) fn tell(&self, act: impl FnOnce(&mut ServerState)) {
         let mut state = self.lock();
         act(&mut state);
-        let driver = state.schedule();
+        let driver = state.driver.schedule();
         drop(state);
         wake(driver);
     }
@@ -208,7 +183,7 @@ impl Link for ServerShared {
         };
         if let Some(frame) = inbox.frames.pop_front() {
             state.unread -= frame.len();
-            let driver = state.schedule();
+            let driver = state.driver.schedule();
             drop(state);
             wake(driver);
             return Poll::Ready(Ok(Some(frame)));
@@ -241,7 +216,7 @@ impl Link for ServerShared {
     fn send(&self, call: CallId, payload: Payload, last: bool) -> bool {
         let mut state = self.lock();
         let sent = !state.closed && state.session.send(call, payload, last);
-        let driver = state.schedule();
+        let driver = state.driver.schedule();
         // No further frame comes for who answers early.
         let inbox = state.inboxes.get_mut(&call).filter(|_| last);
         let receiver = inbox.and_then(|inbox| inbox.receiver.take());
