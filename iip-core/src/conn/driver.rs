@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use tokio::time::Sleep;
 
 use super::socket::Socket;
-use crate::session::Ended;
+use crate::session::{Batch, Ended};
 use crate::transport::Io;
 
 /// Most bytes read before others get their turn, so that a peer who never pauses does not starve them.
@@ -27,16 +27,18 @@ const LINGER: Duration = Duration::from_secs(2);
 pub(crate) enum Transmit {
     /// Nothing. The waker was kept.
     Nothing,
-    /// Some now, and more if the tasks that were just woken get to run first.
+    /// Some now, and more if the tasks that are ready get to run first.
     Soon,
+    /// The same, and the tasks that matter were just woken by this driver.
+    AfterWoken,
     /// What was put into the buffer.
     Now,
 }
 
 /// One side of a connection, as the driver sees it: the session behind its lock, and what to do with its events.
 pub(crate) trait Endpoint: Send + 'static {
-    /// Takes `received` new bytes at the end of `input`, and acts on what they mean.
-    fn input(&mut self, input: &mut BytesMut, received: usize, now: Instant);
+    /// Takes a batch of `input`, at whose end are `received` new bytes, and acts on what it means.
+    fn input(&mut self, input: &mut BytesMut, received: usize, batch: Batch, now: Instant);
     /// Fills `output`, after the socket accepted `written` more bytes. May ask to be called again after other tasks ran
     /// instead; `yielded` counts how often that was done since something was read or written.
     fn transmit(
@@ -73,7 +75,7 @@ pub(crate) trait Endpoint: Send + 'static {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Status {
     pub(crate) wants_read: bool,
-    /// Whole frames were left in the input, because the session wanted no more.
+    /// Input was left: the batch was over, or the session wanted no more.
     pub(crate) deferred: bool,
     pub(crate) missing: usize,
     pub(crate) deadline: Option<Instant>,
@@ -81,7 +83,9 @@ pub(crate) struct Status {
 }
 
 enum Turn {
-    /// Others should run first.
+    /// The tasks woken by this one should run first.
+    AfterWoken,
+    /// All that are ready should run first, and the sockets be polled.
     Yield,
     Over,
 }
@@ -94,8 +98,12 @@ struct Driver<T, E> {
     written: usize,
     /// How often others were let run since something was read or written last.
     yielded: u8,
-    /// Input that was left because the session wanted no more.
+    /// Input was left that needs no read.
     deferred: bool,
+    /// How what was read last is divided.
+    batch: Batch,
+    /// Others had their turn and what they have queued is written before more is read.
+    writes_first: bool,
     timer: Option<Pin<Box<Sleep>>>,
     /// When the timer fires. Early is harmless, so it is only ever moved forward.
     timer_at: Option<Instant>,
@@ -115,15 +123,22 @@ pub(crate) async fn drive<T: Io, E: Endpoint>(io: T, endpoint: E) {
         written: 0,
         yielded: 0,
         deferred: false,
+        batch: Batch::ALL,
+        writes_first: false,
         timer: None,
         timer_at: None,
         quiet_at: None,
         ended_at: None,
         broken: false,
     };
-    while let Turn::Yield = poll_fn(|cx| driver.poll_turn(cx)).await {
-        // Not a self-wake: this one runs after every task that is ready now.
-        tokio::task::yield_now().await;
+    loop {
+        match poll_fn(|cx| driver.poll_turn(cx)).await {
+            Turn::AfterWoken => requeue().await,
+            // Not for every turn: an idle worker is woken each time, to look for work that is not there.
+            Turn::Yield => tokio::task::yield_now().await,
+            Turn::Over => break,
+        }
+        driver.writes_first = true;
         driver.yielded = driver.yielded.saturating_add(1);
     }
     driver.endpoint.closed(driver.written);
@@ -139,9 +154,16 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         let mut budget = READ_BUDGET;
         loop {
-            let read = self.poll_input(cx, &mut budget);
+            let read = match std::mem::take(&mut self.writes_first) {
+                true => Progress::Some,
+                false => self.poll_input(cx, &mut budget),
+            };
             let wrote = self.poll_output(cx);
-            if wrote == Progress::Yield || read == Progress::Yield {
+            if wrote == Progress::AfterWoken && read != Progress::Yield {
+                self.poll_timer(cx);
+                return Poll::Ready(Turn::AfterWoken);
+            }
+            if wrote.is_yield() || read == Progress::Yield {
                 self.poll_timer(cx);
                 return Poll::Ready(Turn::Yield);
             }
@@ -193,7 +215,11 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
 
     fn take_input(&mut self, count: usize) {
         let now = now();
-        self.endpoint.input(&mut self.socket.input, count, now);
+        if count > 0 {
+            self.batch = Batch::of(self.socket.input.len());
+        }
+        self.endpoint
+            .input(&mut self.socket.input, count, self.batch, now);
         self.yielded = 0;
         self.quiet_at = Some(now + QUIET);
         self.refresh();
@@ -220,6 +246,7 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
             self.written = 0;
             match transmit {
                 Transmit::Soon => return Progress::Yield,
+                Transmit::AfterWoken => return Progress::AfterWoken,
                 Transmit::Nothing => {
                     self.refresh();
                     return Progress::None;
@@ -321,12 +348,27 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
     }
 }
 
+/// Goes on after the tasks that were woken before. Sockets are not polled meanwhile.
+async fn requeue() {
+    let mut waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
     None,
     Some,
     /// The connection is not to be read now.
     Unwanted,
+    /// The tasks that were just woken should run first.
+    AfterWoken,
     /// Others should run first.
     Yield,
 }
@@ -334,6 +376,10 @@ enum Progress {
 impl Progress {
     fn is_idle(self) -> bool {
         matches!(self, Self::None | Self::Unwanted)
+    }
+
+    fn is_yield(self) -> bool {
+        matches!(self, Self::AfterWoken | Self::Yield)
     }
 }
 

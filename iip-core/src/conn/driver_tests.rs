@@ -16,7 +16,7 @@ use super::connection::Connection;
 use super::driver::{Endpoint, Status, Transmit, drive, now};
 use super::shared::Observer;
 use crate::error::{ErrorKind, Outcome};
-use crate::session::{ClientConfig, Ended, Format, Payload};
+use crate::session::{Batch, ClientConfig, Ended, Format, Payload};
 use crate::transport::Io;
 use crate::wire::{Decoded, Decoder, FrameKind, MAX_DATA, Path, encode_frame};
 
@@ -293,7 +293,7 @@ impl Endpoint for Counting {
     const LINGERS: bool = true;
     const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
-    fn input(&mut self, input: &mut BytesMut, received: usize, _: Instant) {
+    fn input(&mut self, input: &mut BytesMut, received: usize, _: Batch, _: Instant) {
         input.clear();
         self.0.lock().unwrap().received += received;
     }

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use super::driver::{Alarm, Endpoint, Status, Transmit, now};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::session::ChannelTable;
-use crate::session::{CallId, ClientEvent, ClientSession, Ended, ErrorReply, Profile};
+use crate::session::{Batch, CallId, ClientEvent, ClientSession, Ended, ErrorReply, Profile};
 
 /// Wakers gathered under a lock, to be woken after it is released.
 #[derive(Debug, Default)]
@@ -314,13 +314,14 @@ impl Endpoint for ClientEndpoint {
     /// Short: no call can be answered any more, and each waits until this is over to be told.
     const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
-    fn input(&mut self, input: &mut BytesMut, received: usize, now: Instant) {
+    fn input(&mut self, input: &mut BytesMut, received: usize, batch: Batch, now: Instant) {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
         state.last_read = now;
-        state.session.handle(input, received, now);
+        let deferred = state.session.handle_batch(input, received, batch, now);
         let changed = self.take_events(&mut state);
         self.refresh(&state, input.len());
+        self.status.deferred = deferred;
         drop(state);
         self.finish(changed);
     }
@@ -348,8 +349,11 @@ impl Endpoint for ClientEndpoint {
         let has_output = state.session.has_output();
         // Several calls at once: let the others that are ready queue their frames before the one write. Callers that
         // were just woken may be running on another core; they get a few more turns.
-        let crowd = self.woken > 1 || has_output && state.session.in_flight() > 1;
+        let crowd = has_output && state.session.in_flight() > 1;
         let lacking = state.opened < self.woken;
+        if yielded == 0 && self.woken > 1 {
+            return Transmit::AfterWoken;
+        }
         if yielded == 0 && crowd || yielded < PATIENCE && lacking {
             return Transmit::Soon;
         }

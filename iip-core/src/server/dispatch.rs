@@ -13,7 +13,7 @@ use super::frames::{Inbound, Inbox, Link};
 use super::route::{Failure, Incoming, Reply, Route, Runner};
 use super::shared::{Running, ServerShared, ServerState};
 use crate::conn::{Endpoint, Status, Transmit, Wakeups, now};
-use crate::session::{CallId, Ended, ErrorReply, Payload, Profile, ServerEvent};
+use crate::session::{Batch, CallId, Ended, ErrorReply, Payload, Profile, ServerEvent};
 use crate::wire::Path;
 
 /// How long handlers that are not known yet may keep the connection from its other calls in one batch. What is left of
@@ -384,9 +384,9 @@ impl Endpoint for ServerEndpoint {
     const LINGERS: bool = true;
     const FLUSH_LIMIT: Duration = Duration::from_secs(30);
 
-    fn input(&mut self, input: &mut BytesMut, received: usize, now: Instant) {
+    fn input(&mut self, input: &mut BytesMut, received: usize, batch: Batch, now: Instant) {
         self.with(now, |state| {
-            state.session.handle(input, received, now);
+            state.session.handle_batch(input, received, batch, now);
             state.session.missing(input.len())
         });
     }

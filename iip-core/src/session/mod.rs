@@ -6,6 +6,7 @@
 //! each other in a test, byte by byte and in virtual time.
 
 mod assembly;
+mod batch;
 mod channel;
 mod client;
 mod control;
@@ -21,6 +22,8 @@ mod send_queue;
 mod server;
 mod table;
 
+#[cfg(test)]
+mod batch_tests;
 #[cfg(test)]
 mod calls_tests;
 #[cfg(test)]
@@ -46,6 +49,7 @@ mod send_queue_tests;
 #[cfg(test)]
 mod timers_tests;
 
+pub use batch::Batch;
 pub use channel::{CallId, Delivery, Format, MessageState, Profile};
 pub use client::{ClientConfig, ClientSession, OpenError, OpenOptions};
 pub use control::{ENVELOPE_LENGTH, ErrorReply};

@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::lease::{Channel, Leases, Stage};
 use crate::session::assembly::SmallFrames;
+use crate::session::batch::Batch;
 use crate::session::channel::{CallId, Profile};
 use crate::session::control::{self, ConnectionEvent, Hello};
 use crate::session::error::{Ended, Violation};
@@ -156,10 +157,26 @@ impl ClientSession {
 
     /// Takes what arrived: `received` new bytes at the end of `buf`. Leaves in `buf` what is incomplete.
     pub fn handle(&mut self, buf: &mut BytesMut, received: usize, now: Instant) {
+        self.handle_batch(buf, received, Batch::ALL, now);
+    }
+
+    /// As [`handle`](Self::handle), but leaves what is beyond the batch, so that it can be acted on first. True if there
+    /// is more.
+    pub fn handle_batch(
+        &mut self,
+        buf: &mut BytesMut,
+        received: usize,
+        batch: Batch,
+        now: Instant,
+    ) -> bool {
         if received > 0 {
             self.pinger.received(now);
         }
+        let mut taken = batch.start(buf.len());
         while self.ended.is_none() {
+            if taken.is_over(buf.len()) {
+                return true;
+            }
             match self.decoder.decode(buf) {
                 Ok(Decoded::Frame(frame)) => {
                     self.progress.frame_completed();
@@ -194,6 +211,7 @@ impl ClientSession {
             .observe(&self.decoder, buf.len(), received, now);
         let deadline = self.progress.deadline(&self.config.limits);
         self.arm(deadline);
+        false
     }
 
     /// The peer will send no more.

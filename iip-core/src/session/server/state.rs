@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 
 use crate::session::assembly::{Assembly, SmallFrames};
+use crate::session::batch::Batch;
 use crate::session::channel::{CallId, MessageState, Profile};
 use crate::session::error::Ended;
 use crate::session::event::{Lookup, RouteInfo, ServerEvent};
@@ -228,11 +229,28 @@ impl<L: Lookup> ServerSession<L> {
     /// Takes what arrived: `received` new bytes at the end of `buf`. Leaves in `buf` what is incomplete, or more
     /// while the connection [is not to be read](Self::wants_read).
     pub fn handle(&mut self, buf: &mut BytesMut, received: usize, now: Instant) {
+        self.handle_batch(buf, received, Batch::ALL, now);
+    }
+
+    /// As [`handle`](Self::handle), but leaves what is beyond the batch, so that it can be acted on first. Whether
+    /// there is more says [`has_deferred`](Self::has_deferred).
+    pub fn handle_batch(
+        &mut self,
+        buf: &mut BytesMut,
+        received: usize,
+        batch: Batch,
+        now: Instant,
+    ) {
         if received > 0 {
             self.last_activity = now;
         }
         self.deferred = false;
+        let mut taken = batch.start(buf.len());
         while self.ended.is_none() {
+            if taken.is_over(buf.len()) {
+                self.deferred = true;
+                return;
+            }
             if !self.wants_read() {
                 self.deferred = !buf.is_empty();
                 break;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use fastrand::Rng;
 use iip_core::session::{
-    CallId, Chunk, ClientConfig, ClientEvent, ClientSession, Delivery, Format, Limits, Lookup,
-    MAX_CHUNK, OpenOptions, Payload, Profile, RouteInfo, ServerEvent, ServerSession,
+    Batch, CallId, Chunk, ClientConfig, ClientEvent, ClientSession, Delivery, Format, Limits,
+    Lookup, MAX_CHUNK, OpenOptions, Payload, Profile, RouteInfo, ServerEvent, ServerSession,
 };
 use iip_core::wire::Path;
 
@@ -372,7 +372,13 @@ impl World {
 
     pub(super) fn read_server(&mut self, limit: usize) {
         let count = self.to_server.pop(&mut self.server_input, limit, self.now);
-        self.server.handle(&mut self.server_input, count, self.now);
+        let batch = Batch::of(self.server_input.len());
+        self.server
+            .handle_batch(&mut self.server_input, count, batch, self.now);
+        while self.server.has_deferred() && self.server.wants_read() {
+            self.server
+                .handle_batch(&mut self.server_input, 0, batch, self.now);
+        }
         while let Some(event) = self.server.poll_event() {
             match event {
                 ServerEvent::Request {
