@@ -387,3 +387,28 @@ fn replies_that_wait_for_credit_do_not_pause_reading() {
     rig.answer(call, message(100));
     assert_eq!(rig.sent().len(), 1);
 }
+
+#[test]
+fn who_gets_no_credit_in_time_is_refused_before_it_began() {
+    // Room for one message beyond the windows.
+    let limits = Limits::default()
+        .max_message(1 << 20)
+        .receive_budget(1 << 20)
+        .assembly_stall(5 * SECOND);
+    let mut rig = ServerRig::with_events(limits, 8);
+    rig.sent();
+    rig.frame(0, "/t.S/F", 2, &request_data(0, &start(1 << 20, 100)));
+    let call = rig.call();
+    rig.frame(0, "/t.S/M", 3, &request_data(0, &start(1 << 20, 100)));
+    let granted = rig.sent();
+    assert_eq!(granted.len(), 1, "the second waits");
+    rig.advance(5 * SECOND);
+    let refused = rig.sent();
+    assert_eq!(ErrorReply::parse(&refused[0].data).unwrap().code, 109);
+    // One that waits goes on when there is room.
+    rig.frame(0, "/t.S/M", 4, &request_data(0, &start(1 << 20, 100)));
+    assert!(rig.sent().is_empty());
+    assert!(rig.session.abort(call, payload(TRAILER)));
+    let channels: Vec<_> = rig.sent().iter().map(|frame| frame.channel).collect();
+    assert_eq!(channels, [1, 2], "a grant, and the answer");
+}

@@ -287,9 +287,14 @@ impl Pool {
 
     /// A call waits for the rest of a message.
     pub(crate) fn wait(&mut self, channel: ChannelId) {
-        if !self.waiting.contains(&channel) {
+        if !self.waits(channel) {
             self.waiting.push_back(channel);
         }
+    }
+
+    /// Whether the call of a channel waits.
+    pub(crate) fn waits(&self, channel: ChannelId) -> bool {
+        self.waiting.contains(&channel)
     }
 
     /// Whether somebody waits, so that a newcomer has to stand behind.
