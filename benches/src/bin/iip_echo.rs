@@ -42,21 +42,29 @@ impl Framework for Iip {
     type Connection = Channel;
     type Caller = IipCaller;
 
-    async fn serve(listen: SocketAddr, announce: fn(SocketAddr)) -> Result<(), Failure> {
-        let server = Server::builder()
-            .add_service(EchoServer::new(EchoService))
-            .bind(listen.to_string())
-            .await?;
+    async fn serve(
+        listen: SocketAddr,
+        max_message: Option<usize>,
+        announce: fn(SocketAddr),
+    ) -> Result<(), Failure> {
+        let mut builder = Server::builder().add_service(EchoServer::new(EchoService));
+        if let Some(bytes) = max_message {
+            builder = builder.max_message(bytes);
+        }
+        let server = builder.bind(listen.to_string()).await?;
         let address = server.local_addr().socket_addr();
         announce(address.ok_or("the server is not bound to a socket address")?);
         server.serve().await?;
         Ok(())
     }
 
-    async fn connect(address: SocketAddr) -> Result<Channel, Failure> {
+    async fn connect(address: SocketAddr, max_message: Option<usize>) -> Result<Channel, Failure> {
         // What is compared is one connection. It is also what the defaults come to: the pool opens a second one only
         // for more calls at a time than a connection has channels.
-        let channel = Channel::builder(format!("iip://{address}")).max_connections(1);
+        let mut channel = Channel::builder(format!("iip://{address}")).max_connections(1);
+        if let Some(bytes) = max_message {
+            channel = channel.max_message(bytes);
+        }
         Ok(channel.connect().await?)
     }
 
