@@ -107,16 +107,17 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     ///
-    /// `CANCELLED` when the call is over already; its reply, or its stream of responses, says how it ended.
+    /// None in this version. That the call is over already is none: its reply, or its stream of responses, says how it
+    /// ended.
     ///
     /// # Cancel safety
     ///
     /// It does not wait. A future that was never polled cancels the call, like a sender that is dropped.
     pub async fn finish(mut self) -> Result<(), Status> {
-        if !std::mem::take(&mut self.cancels) || self.queue.finish() {
-            return Ok(());
+        if std::mem::take(&mut self.cancels) {
+            self.queue.finish();
         }
-        Err(closed())
+        Ok(())
     }
 }
 

@@ -6,11 +6,12 @@ use std::task::{Context, Poll, ready};
 use std::vec::IntoIter;
 
 use bytes::{Buf, Bytes};
+use iip_core::session::MESSAGE_COST;
 use iip_core::wire::record::{RecordKind, decode_header};
 use prost::{DecodeError, Message};
 
 use crate::body::BodyStream;
-use crate::envelope::{Batch, MESSAGE_COST};
+use crate::envelope::Batch;
 use crate::{Body, Metadata, Response, Status};
 
 /// What of the messages taken is told to the sending side at a time: often enough that it never waits for less.
@@ -62,9 +63,9 @@ impl<T> Streaming<T> {
         }
     }
 
-    /// The messages of `body`.
-    pub(crate) fn new(body: Body, side: Side) -> Self {
-        Self::of(Source::Stream(body.into_stream()), side)
+    /// The messages of a body.
+    pub(crate) fn of_body(stream: Pin<Box<dyn BodyStream>>, side: Side) -> Self {
+        Self::of(Source::Stream(stream), side)
     }
 
     /// The messages of a response that has not begun.
