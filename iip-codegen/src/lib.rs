@@ -49,10 +49,16 @@ mod markdown;
 mod markdown_tests;
 mod messages;
 mod methods;
+mod mock;
 mod model;
 mod output;
+mod protos;
+mod selector;
+#[cfg(test)]
+mod selector_tests;
 mod server;
 mod source;
 
-pub use builder::{Builder, Protos, Stubs, WellKnownTypes, compile, configure};
+pub use builder::{Builder, WellKnownTypes, compile, configure};
 pub use error::{Error, ErrorKind, Result};
+pub use protos::Protos;

@@ -17,6 +17,18 @@ pub(crate) struct Sources {
     shown: HashMap<String, String>,
     /// Names of the files that were not asked for, only imported.
     imported: HashSet<String>,
+    /// What was asked for, and where imports were looked for.
+    asked: (Vec<PathBuf>, Vec<PathBuf>),
+    /// What `describe` has read.
+    described: Vec<Described>,
+}
+
+/// A file as others may read it: with the options that this crate does not know, and without comments.
+struct Described {
+    name: String,
+    package: String,
+    imports: Vec<String>,
+    encoded: Vec<u8>,
 }
 
 impl Sources {
@@ -61,6 +73,56 @@ impl Sources {
             }
         }
         Err(last.unwrap_or_else(|| Error::new(ErrorKind::Config, "no include folder was found")))
+    }
+
+    /// Reads the files once more, for `descriptor_set`.
+    pub(crate) fn describe(&mut self) -> Result<(), Error> {
+        let (protos, includes) = &self.asked;
+        let refuse = |error: protox::Error| Error::new(ErrorKind::Proto, format!("{error:?}"));
+        let mut compiler = protox::Compiler::new(includes).map_err(refuse)?;
+        compiler
+            .include_imports(true)
+            .open_files(protos)
+            .map_err(refuse)?;
+        let pool = compiler.descriptor_pool();
+        for file in &self.files.file {
+            let Some(descriptor) = pool.get_file_by_name(file.name()) else {
+                continue;
+            };
+            self.described.push(Described {
+                name: file.name().to_owned(),
+                package: file.package().to_owned(),
+                imports: file.dependency.clone(),
+                encoded: descriptor.encode_to_vec(),
+            });
+        }
+        Ok(())
+    }
+
+    /// An encoded `FileDescriptorSet`: the files of the package after all that they import.
+    pub(crate) fn descriptor_set(&self, package: &str) -> Vec<u8> {
+        let mut wanted: HashSet<&str> = HashSet::new();
+        let mut files = Vec::new();
+        // Those that are imported come before those that import them.
+        for file in self.described.iter().rev() {
+            if file.package == package || wanted.contains(file.name.as_str()) {
+                wanted.extend(file.imports.iter().map(String::as_str));
+                files.push(file);
+            }
+        }
+        let mut set = Vec::new();
+        for file in files.into_iter().rev() {
+            // Field 1, a message.
+            set.push(0x0a);
+            let mut length = file.encoded.len();
+            while length >= 0x80 {
+                set.push(0x80 | (length & 0x7f) as u8);
+                length >>= 7;
+            }
+            set.push(length as u8);
+            set.extend_from_slice(&file.encoded);
+        }
+        set
     }
 
     /// What messages to the user call the file.
@@ -128,6 +190,8 @@ fn parse(root: &Path, protos: &[PathBuf], includes: &[PathBuf]) -> Result<Source
         read,
         shown,
         imported,
+        asked: (protos.to_owned(), includes.to_owned()),
+        described: Vec::new(),
     })
 }
 
