@@ -61,7 +61,7 @@ fn unset(service: &Service, method: &Method<'_>) -> String {
         on(method)
     );
     format!(
-        ".{function}(&{descriptors}::{constant}, |{arguments}| {ready})",
+        ".{function}(&{descriptors}::{constant}, |{arguments}| {{ {ready} }})",
         function = method.function(),
         descriptors = service.descriptors(),
         constant = method.model.constant,

@@ -8,6 +8,8 @@ pub struct MethodDescriptor {
     text: &'static str,
     kind: MethodKind,
     idempotency: Idempotency,
+    request_limit: Option<usize>,
+    response_limit: Option<usize>,
 }
 
 /// How many messages each side of a call sends.
@@ -49,7 +51,25 @@ impl MethodDescriptor {
             text: path,
             kind,
             idempotency,
+            request_limit: None,
+            response_limit: None,
         }
+    }
+
+    /// Sets the largest message of a request, bytes, encoded and before compression. Default: none beside the server's
+    /// `max_message`, which this does not raise.
+    #[must_use]
+    pub const fn max_request(mut self, bytes: usize) -> Self {
+        self.request_limit = Some(bytes);
+        self
+    }
+
+    /// Sets the largest message of a response, bytes, encoded and before compression. Default: none beside the
+    /// channel's `max_message`, which this does not raise.
+    #[must_use]
+    pub const fn max_response(mut self, bytes: usize) -> Self {
+        self.response_limit = Some(bytes);
+        self
     }
 
     /// The path: `/package.Service/Method`.
@@ -65,6 +85,16 @@ impl MethodDescriptor {
     /// What it means to run the method twice.
     pub const fn idempotency(&self) -> Idempotency {
         self.idempotency
+    }
+
+    /// The largest message of a request, bytes, as [`max_request`](Self::max_request) has set it.
+    pub const fn request_limit(&self) -> Option<usize> {
+        self.request_limit
+    }
+
+    /// The largest message of a response, bytes, as [`max_response`](Self::max_response) has set it.
+    pub const fn response_limit(&self) -> Option<usize> {
+        self.response_limit
     }
 
     /// The service's full name: `package.Service`.
@@ -94,6 +124,8 @@ impl fmt::Debug for MethodDescriptor {
             .field("path", &self.text)
             .field("kind", &self.kind)
             .field("idempotency", &self.idempotency)
+            .field("request_limit", &self.request_limit)
+            .field("response_limit", &self.response_limit)
             .finish()
     }
 }

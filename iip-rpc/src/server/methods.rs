@@ -89,6 +89,18 @@ impl Methods {
         }
     }
 
+    /// Starts a service with the methods of this one, except the one described: another handler may be added for it.
+    pub fn without(&self, descriptor: &MethodDescriptor) -> MethodsBuilder {
+        let mut table = self.inner.table.clone();
+        table.remove(descriptor.path());
+        MethodsBuilder {
+            inner: Inner {
+                name: self.inner.name,
+                table,
+            },
+        }
+    }
+
     /// The service's full name.
     pub fn name(&self) -> &'static str {
         self.inner.name
