@@ -9,7 +9,7 @@ use iip_core::session::{Format, Payload};
 use iip_core::{Error, Outcome};
 
 use crate::deadline::{NO_DEADLINE, now, whole_microseconds};
-use crate::envelope::{self, Direction, Head, Trailer};
+use crate::envelope::{self, Direction, Head, MessageBytes, Trailer};
 use crate::{Body, Code, Metadata, MethodDescriptor, Request, Response, RpcService, Status, plain};
 
 /// Connections to a server, shared by any number of clients and calls. Cheap to clone; the connections close when
@@ -61,15 +61,15 @@ impl Channel {
     fn encode(
         &self,
         connection: &Connection,
-        body: Body,
+        message: MessageBytes,
         metadata: &Metadata,
         timeout: Timeout,
     ) -> Result<Payload, Status> {
         let limit = connection.max_message();
-        if body.len() > limit {
+        if message.len() > limit {
             return Err(self.not_sent(Status::resource_exhausted(format!(
                 "the message has {} bytes and the server accepts {limit} (setting: the server's max_message)",
-                body.len()
+                message.len()
             ))));
         }
         if !connection.is_native() {
@@ -79,7 +79,7 @@ impl Channel {
                     "metadata cannot be sent to a plain server"
                 );
             }
-            return Ok(Payload::from(plain::outgoing(body.into_message())));
+            return Ok(Payload::from(plain::outgoing(message)));
         }
         let timeout_us = match timeout {
             // What the wait for the connection took is gone.
@@ -92,7 +92,7 @@ impl Channel {
         };
         Ok(envelope::write(
             Head::to_record(timeout_us, metadata),
-            body.into_message(),
+            message,
             Bytes::new(),
         ))
     }
@@ -147,9 +147,12 @@ impl RpcService for Channel {
             Some(deadline) => (Timeout::Own(deadline), Some(deadline)),
         };
         let (body, request) = request.take();
+        let message = body
+            .into_message()
+            .map_err(|status| self.not_sent(status))?;
         let connection = self.ready(deadline).await?;
         let native = connection.is_native();
-        let payload = self.encode(&connection, body, request.metadata_map(), timeout)?;
+        let payload = self.encode(&connection, message, request.metadata_map(), timeout)?;
         let data = self.send(connection, method, payload, deadline).await?;
         self.decode(native, data)
     }

@@ -35,7 +35,7 @@ where
     drop(message);
     let response = service.call(request.give(body)).await?;
     let (body, response) = response.take();
-    match body.decode() {
+    match body.into_message()?.decode() {
         Ok(message) => Ok(response.give(message)),
         Err(error) => Err(Status::internal(format!(
             "the response of {} cannot be decoded: {error}",

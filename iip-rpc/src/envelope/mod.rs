@@ -1,5 +1,6 @@
 //! The envelope: what two native peers put around the messages of a call. Pure, no input and output.
 
+mod batch;
 mod error;
 mod head;
 mod message;
@@ -17,6 +18,7 @@ mod reader_tests;
 #[cfg(test)]
 mod writer_tests;
 
+pub(crate) use batch::{Batch, MESSAGE_COST, split_message};
 pub(crate) use error::EnvelopeError;
 pub(crate) use head::Head;
 pub(crate) use message::MessageBytes;

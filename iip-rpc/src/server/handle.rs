@@ -28,7 +28,7 @@ where
     }
     let message = body
         .decode::<Req>()
-        .map_err(|error| Status::from(error).with_outcome(Outcome::NotProcessed))?;
+        .map_err(|status| status.with_outcome(Outcome::NotProcessed))?;
     let request = request.give(message);
     let future = catch_unwind(AssertUnwindSafe(|| handler(request))).map_err(|_| panicked())?;
     encode(guarded(future, deadline).await?)

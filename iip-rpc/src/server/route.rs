@@ -174,7 +174,7 @@ where
 
 fn succeeded<Res: Message>(response: Response<Res>, enveloped: bool) -> Result<Payload, Status> {
     let (body, response) = handle::encode(response)?.take();
-    let message = body.into_message();
+    let message = body.into_message()?;
     Ok(if enveloped {
         envelope::write(
             Head::to_record(None, response.metadata_map()),
