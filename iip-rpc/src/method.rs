@@ -2,6 +2,8 @@ use std::fmt;
 
 use iip_core::wire::Path;
 
+use crate::Status;
+
 /// What is known of a method when it is compiled.
 pub struct MethodDescriptor {
     path: Path,
@@ -105,6 +107,29 @@ impl MethodDescriptor {
     /// The method's name: `Method`.
     pub fn name(&self) -> &'static str {
         self.split().1
+    }
+
+    /// Refuses a message of a request that is larger than the method's are.
+    pub(crate) fn check_request(&self, len: usize) -> Result<(), Status> {
+        match self.request_limit {
+            Some(limit) if len > limit => Err(Status::resource_exhausted(format!(
+                "the request has a message of {len} bytes and {} takes {limit} (setting of the generator: max_request)",
+                self.text
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a message of a response that is larger than the method's are.
+    pub(crate) fn check_response(&self, len: usize) -> Result<(), Status> {
+        match self.response_limit {
+            Some(limit) if len > limit => Err(Status::resource_exhausted(format!(
+                "the response has a message of {len} bytes and those of {} have at most {limit} \
+                 (setting of the generator: max_response)",
+                self.text
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// The path in the form the connection takes.

@@ -33,9 +33,16 @@ where
     request.set_deadline(deadline(&request));
     let body = Body::encode(&message).map_err(not_sent)?;
     drop(message);
+    method
+        .check_request(body.len().unwrap_or(0))
+        .map_err(not_sent)?;
     let response = service.call(request.give(body)).await?;
     let (body, response) = response.take();
-    match body.into_message()?.decode() {
+    let message = body.into_message()?;
+    method
+        .check_response(message.len())
+        .map_err(|status| status.with_phase("decode"))?;
+    match message.decode() {
         Ok(message) => Ok(response.give(message)),
         Err(error) => Err(Status::internal(format!(
             "the response of {} cannot be decoded: {error}",

@@ -8,10 +8,11 @@ use prost::Message;
 use tokio::time::{Sleep, sleep_until};
 
 use crate::deadline::{Inherit, now};
-use crate::{Body, Outcome, Request, Response, Status};
+use crate::{Body, MethodDescriptor, Outcome, Request, Response, Status};
 
 /// Runs a unary handler on an encoded message: the mirror of a client's `unary`.
 pub(crate) async fn unary<F, Fut, Req, Res>(
+    descriptor: &MethodDescriptor,
     handler: &F,
     request: Request<Body>,
 ) -> Result<Response<Body>, Status>
@@ -26,23 +27,31 @@ where
     if deadline.is_some_and(|deadline| deadline <= now()) {
         return Err(expired().with_outcome(Outcome::NotProcessed));
     }
+    descriptor
+        .check_request(body.len().unwrap_or(0))
+        .map_err(|status| status.with_outcome(Outcome::NotProcessed))?;
     let message = body
         .decode::<Req>()
         .map_err(|status| status.with_outcome(Outcome::NotProcessed))?;
     let request = request.give(message);
     let future = catch_unwind(AssertUnwindSafe(|| handler(request))).map_err(|_| panicked())?;
-    encode(guarded(future, deadline).await?)
+    encode(guarded(future, deadline).await?, descriptor)
 }
 
 /// Encodes a handler's response.
-pub(crate) fn encode<Res: Message>(response: Response<Res>) -> Result<Response<Body>, Status> {
+pub(crate) fn encode<Res: Message>(
+    response: Response<Res>,
+    descriptor: &MethodDescriptor,
+) -> Result<Response<Body>, Status> {
     let (message, mut response) = response.take();
     if let Some(error) = response.take_refused() {
         return Err(Status::internal(format!(
             "the response has metadata that is not valid: {error}"
         )));
     }
-    Ok(response.give(Body::encode(&message)?))
+    let body = Body::encode(&message)?;
+    descriptor.check_response(body.len().unwrap_or(0))?;
+    Ok(response.give(body))
 }
 
 /// What a call gets whose deadline passed.

@@ -65,7 +65,7 @@ where
     }
 
     fn call(&self, request: Request<Body>) -> Answer<'_> {
-        Box::pin(handle::unary(&*self.handler, request))
+        Box::pin(handle::unary(self.descriptor, &*self.handler, request))
     }
 
     fn route(&self, max_message: usize) -> Arc<dyn Route> {

@@ -3,6 +3,7 @@
 #![deny(warnings, clippy::all)]
 
 mod in_process;
+mod limits;
 mod mocks;
 mod names;
 mod options;
