@@ -1,6 +1,6 @@
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -82,10 +82,10 @@ pub(crate) struct Callee {
 /// A method that runs inside this process whenever one of those who wait for it polls it.
 pub(crate) trait Drive: Send + Sync {
     /// Lets the method go on, for the side that sends to it.
-    fn drive(&self, context: &mut Context<'_>);
+    fn drive(self: Arc<Self>, context: &mut Context<'_>);
 
     /// Stops the method: its caller has given it up.
-    fn cancel(&self);
+    fn cancel(self: Arc<Self>);
 }
 
 impl Body {

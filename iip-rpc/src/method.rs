@@ -41,6 +41,31 @@ pub enum Idempotency {
     Idempotent,
 }
 
+/// How large messages of one direction of a method may be.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Largest {
+    bytes: Option<usize>,
+    method: &'static str,
+    setting: &'static str,
+}
+
+impl Largest {
+    /// Refuses a message that is larger. Its length is asked for only if there is a limit.
+    pub(crate) fn check(&self, len: impl FnOnce() -> usize) -> Result<(), Status> {
+        let Some(largest) = self.bytes else {
+            return Ok(());
+        };
+        let len = len();
+        if len <= largest {
+            return Ok(());
+        }
+        let (method, setting) = (self.method, self.setting);
+        Err(Status::resource_exhausted(format!(
+            "the message has {len} bytes and {method} allows {largest} (setting of the generator: {setting})"
+        )))
+    }
+}
+
 impl MethodDescriptor {
     /// Describes the method at `path`, which is `/package.Service/Method`.
     ///
@@ -109,26 +134,21 @@ impl MethodDescriptor {
         self.split().1
     }
 
-    /// Refuses a message of a request that is larger than the method's are.
-    pub(crate) fn check_request(&self, len: usize) -> Result<(), Status> {
-        match self.request_limit {
-            Some(limit) if len > limit => Err(Status::resource_exhausted(format!(
-                "the request has a message of {len} bytes and {} takes {limit} (setting of the generator: max_request)",
-                self.text
-            ))),
-            _ => Ok(()),
+    /// How large messages of requests may be.
+    pub(crate) const fn requests(&self) -> Largest {
+        Largest {
+            bytes: self.request_limit,
+            method: self.text,
+            setting: "max_request",
         }
     }
 
-    /// Refuses a message of a response that is larger than the method's are.
-    pub(crate) fn check_response(&self, len: usize) -> Result<(), Status> {
-        match self.response_limit {
-            Some(limit) if len > limit => Err(Status::resource_exhausted(format!(
-                "the response has a message of {len} bytes and those of {} have at most {limit} \
-                 (setting of the generator: max_response)",
-                self.text
-            ))),
-            _ => Ok(()),
+    /// How large messages of responses may be.
+    pub(crate) const fn responses(&self) -> Largest {
+        Largest {
+            bytes: self.response_limit,
+            method: self.text,
+            setting: "max_response",
         }
     }
 

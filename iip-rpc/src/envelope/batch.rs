@@ -1,10 +1,8 @@
 use bytes::{Buf, Bytes};
+use iip_core::session::MESSAGE_COST;
 use iip_core::wire::record::{RecordKind, decode_header};
 
 use super::MessageBytes;
-
-/// What a message costs of a stream's credit besides its bytes, so that empty ones are bounded too.
-pub(crate) const MESSAGE_COST: usize = 64;
 
 /// Messages of a stream that are handed on together.
 #[derive(Clone, Debug)]
@@ -46,7 +44,7 @@ impl Batch {
 }
 
 /// Splits the first MESSAGE record off `records`. `None`: they do not begin with one.
-pub(crate) fn split_message(records: &mut Bytes) -> Option<MessageBytes> {
+fn split_message(records: &mut Bytes) -> Option<MessageBytes> {
     let (RecordKind::MESSAGE, len, header) = decode_header(records).ok()?? else {
         return None;
     };

@@ -1,5 +1,6 @@
 //! The messages of streaming calls, as handlers and callers hold them.
 
+mod inbound;
 mod queue;
 mod reply;
 mod sender;
@@ -10,8 +11,10 @@ mod queue_tests;
 #[cfg(test)]
 mod streaming_tests;
 
+pub(crate) use inbound::{Frames, Inbound};
 pub(crate) use queue::{Queue, QueueStream, cancelled};
 pub use reply::Reply;
+pub(crate) use reply::decode;
 pub use sender::{Sender, TrySendError};
-pub(crate) use streaming::{Calling, Side};
 pub use streaming::Streaming;
+pub(crate) use streaming::{Calling, Side};

@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::BytesMut;
+use iip_core::session::{MESSAGE_COST, PIECE};
 use iip_core::wire::record::{RecordKind, encode_header};
 use prost::Message;
 
 use crate::body::{BodyStream, Callee};
-use crate::envelope::{Batch, MESSAGE_COST, MessageBytes, PIECE};
+use crate::envelope::{Batch, MessageBytes};
 use crate::{Metadata, Status};
 
 /// Smallest and largest memory that messages are written into.
@@ -265,9 +266,13 @@ impl Queue {
         self.lock().closed
     }
 
-    /// Whether the sending side has said something: metadata or a message.
-    pub(crate) fn has_spoken(&self) -> bool {
-        self.lock().spoken
+    /// Whether the sending side has said something: metadata or a message. If not, wakes `waker` when it does.
+    pub(crate) fn has_spoken(&self, waker: &Waker) -> bool {
+        let mut state = self.lock();
+        if !state.spoken {
+            keep(&mut state.taker, waker);
+        }
+        state.spoken
     }
 
     /// Sets what travels ahead of the first message. False: something has been said already.
@@ -294,13 +299,18 @@ impl Queue {
         std::mem::take(&mut self.lock().metadata)
     }
 
+    /// Whether there is something to say after the last message.
+    pub(crate) fn has_trailers(&self) -> bool {
+        !self.lock().trailers.is_empty()
+    }
+
     pub(crate) fn take_trailers(&self) -> Metadata {
         std::mem::take(&mut self.lock().trailers)
     }
 
-    /// No further message comes. False: nobody takes messages any more.
-    pub(crate) fn finish(&self) -> bool {
-        self.end(End::Finished)
+    /// No further message comes.
+    pub(crate) fn finish(&self) {
+        self.end(End::Finished);
     }
 
     /// The sender is gone before it had finished.
@@ -312,14 +322,12 @@ impl Queue {
         }
     }
 
-    fn end(&self, end: End) -> bool {
+    fn end(&self, end: End) {
         let mut state = self.lock();
         state.end.get_or_insert(end);
-        let open = !state.closed;
         let waiting = state.everybody();
         drop(state);
         wake(waiting);
-        open
     }
 
     /// Nobody takes messages any more. What waits is dropped.
@@ -337,12 +345,23 @@ impl Queue {
         wake(waiting);
     }
 
-    /// Takes what is there, without waiting.
-    pub(crate) fn take(&self) -> Option<Batch> {
+    /// Takes what is there. If there is nothing, wakes `waker` at the next message, at the end, and when metadata is
+    /// set.
+    pub(crate) fn take(&self, waker: Option<&Waker>) -> Option<Batch> {
         let mut state = self.lock();
-        let batch = state.take()?;
+        let Some(batch) = state.take() else {
+            if let Some(waker) = waker {
+                keep(&mut state.taker, waker);
+            }
+            return None;
+        };
         self.made_room(state);
         Some(batch)
+    }
+
+    /// Whether nothing waits to be taken.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().queued == 0
     }
 
     fn made_room(&self, mut state: MutexGuard<'_, State>) {
@@ -351,11 +370,6 @@ impl Queue {
             drop(state);
             wake(senders);
         }
-    }
-
-    /// Wakes `waker` at the next message, at the end, and when metadata is set.
-    pub(crate) fn register_taker(&self, waker: &Waker) {
-        keep(&mut self.lock().taker, waker);
     }
 
     /// Whether nothing waits and nothing will come.
