@@ -308,7 +308,7 @@ impl Builder {
         };
         let mut sources = Sources::read(&root, &protos.into_paths(), &self.includes)?;
         if self.file_descriptor_set {
-            sources.describe()?;
+            sources.describe();
         }
         tell_cargo(&sources.read);
         let files = self.generate(&mut sources)?;

@@ -17,9 +17,8 @@ pub(crate) struct Sources {
     shown: HashMap<String, String>,
     /// Names of the files that were not asked for, only imported.
     imported: HashSet<String>,
-    /// What was asked for, and where imports were looked for.
-    asked: (Vec<PathBuf>, Vec<PathBuf>),
-    /// What `describe` has read.
+    compiler: protox::Compiler,
+    /// What `describe` has made.
     described: Vec<Described>,
 }
 
@@ -28,7 +27,8 @@ struct Described {
     name: String,
     package: String,
     imports: Vec<String>,
-    encoded: Vec<u8>,
+    /// An element of a `FileDescriptorSet`, with its tag and its length.
+    element: Vec<u8>,
 }
 
 impl Sources {
@@ -75,28 +75,23 @@ impl Sources {
         Err(last.unwrap_or_else(|| Error::new(ErrorKind::Config, "no include folder was found")))
     }
 
-    /// Reads the files once more, for `descriptor_set`.
-    pub(crate) fn describe(&mut self) -> Result<(), Error> {
-        let (protos, includes) = &self.asked;
-        let refuse = |error: protox::Error| Error::new(ErrorKind::Proto, format!("{error:?}"));
-        let mut compiler = protox::Compiler::new(includes).map_err(refuse)?;
-        compiler
-            .include_imports(true)
-            .open_files(protos)
-            .map_err(refuse)?;
-        let pool = compiler.descriptor_pool();
+    /// Encodes the files for `descriptor_set`.
+    pub(crate) fn describe(&mut self) {
+        let set = self
+            .compiler
+            .include_source_info(false)
+            .encode_file_descriptor_set();
+        let mut rest = set.as_slice();
         for file in &self.files.file {
-            let Some(descriptor) = pool.get_file_by_name(file.name()) else {
-                continue;
-            };
+            let (element, after) = rest.split_at(element_len(rest));
+            rest = after;
             self.described.push(Described {
                 name: file.name().to_owned(),
                 package: file.package().to_owned(),
                 imports: file.dependency.clone(),
-                encoded: descriptor.encode_to_vec(),
+                element: element.to_owned(),
             });
         }
-        Ok(())
     }
 
     /// An encoded `FileDescriptorSet`: the files of the package after all that they import.
@@ -110,19 +105,8 @@ impl Sources {
                 files.push(file);
             }
         }
-        let mut set = Vec::new();
-        for file in files.into_iter().rev() {
-            // Field 1, a message.
-            set.push(0x0a);
-            let mut length = file.encoded.len();
-            while length >= 0x80 {
-                set.push(0x80 | (length & 0x7f) as u8);
-                length >>= 7;
-            }
-            set.push(length as u8);
-            set.extend_from_slice(&file.encoded);
-        }
-        set
+        let elements = files.into_iter().rev().map(|file| &*file.element);
+        elements.collect::<Vec<_>>().concat()
     }
 
     /// What messages to the user call the file.
@@ -136,6 +120,18 @@ impl Sources {
     pub(crate) fn is_imported(&self, file: &FileDescriptorProto) -> bool {
         self.imported.contains(file.name())
     }
+}
+
+/// How many bytes the first element of an encoded list of messages has: a tag of one byte, a length, the message.
+fn element_len(list: &[u8]) -> usize {
+    let mut len = 0;
+    for (index, byte) in list.iter().skip(1).enumerate() {
+        len |= usize::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            return index + 2 + len;
+        }
+    }
+    list.len()
 }
 
 /// `file:line:column`, where the descriptor at `path` stands in the file.
@@ -190,7 +186,7 @@ fn parse(root: &Path, protos: &[PathBuf], includes: &[PathBuf]) -> Result<Source
         read,
         shown,
         imported,
-        asked: (protos.to_owned(), includes.to_owned()),
+        compiler,
         described: Vec::new(),
     })
 }
