@@ -11,11 +11,13 @@ mod channel;
 mod client;
 mod control;
 mod cost;
+mod credit;
 mod error;
 mod event;
 mod framing;
 pub mod json;
 mod keep_alive;
+mod lane;
 mod limits;
 mod payload;
 mod progress;
@@ -28,6 +30,12 @@ mod table;
 mod batch_tests;
 #[cfg(test)]
 mod calls_tests;
+#[cfg(test)]
+mod cancel_tests;
+#[cfg(test)]
+mod credit_model_tests;
+#[cfg(test)]
+mod credit_tests;
 #[cfg(test)]
 mod event_stream_tests;
 #[cfg(test)]
@@ -56,6 +64,7 @@ pub use channel::{CallId, Delivery, Format, MessageState, Profile};
 pub use client::{Cancelled, ClientConfig, ClientSession, OpenError, OpenOptions};
 pub use control::{ENVELOPE_LENGTH, ErrorReply};
 pub use cost::{MESSAGE_COST, PIECE};
+pub use credit::MIN_WINDOW;
 pub use error::{Ended, Violation};
 pub use event::{ClientEvent, Lookup, RouteInfo, ServerEvent};
 pub use keep_alive::KeepAlive;
