@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ async fn a_thousand_streams_on_one_connection() {
     assert_eq!(streams.1.running.load(Ordering::SeqCst), 1000);
     assert_eq!(client.one(7).await.unwrap(), 7);
     for (index, (out, notes)) in open.iter_mut().enumerate() {
-        for text in numbers(10) {
+        for text in numbers(2) {
             out.send(format!("{index} {text}")).await.unwrap();
             let note = notes.message().await.unwrap();
             assert_eq!(note, Some(format!("{index} {text}")));
@@ -383,4 +383,41 @@ async fn a_relay_passes_on_answers_failures_deadlines_and_the_end_of_interest() 
     drop(answers);
     idle(&streams.1).await;
     assert_eq!(Arc::strong_count(&streams.1), 4);
+}
+
+/// A service around another that waits before it calls, as one that limits or checks calls would.
+#[derive(Clone)]
+struct Late(Streams);
+
+impl iip_rpc::RpcService for Late {
+    async fn call(
+        &self,
+        request: Request<iip_rpc::Body>,
+    ) -> Result<iip_rpc::Response<iip_rpc::Body>, Status> {
+        tokio::task::yield_now().await;
+        self.0.call(request).await
+    }
+}
+
+#[tokio::test]
+async fn a_call_begins_when_what_is_around_the_service_lets_it() {
+    let client = Client(Late(Streams::new()));
+    let (out, mut notes) = client.chat(Request::new(())).await.unwrap();
+    out.send("a".to_owned()).await.unwrap();
+    assert_eq!(notes.message().await.unwrap().as_deref(), Some("a"));
+    drop(out);
+    assert_eq!(notes.message().await.unwrap_err().code(), Code::Cancelled);
+}
+
+#[tokio::test]
+async fn a_stream_that_always_has_something_lets_others_run() {
+    let client = Client(Streams::new());
+    let answers = client.list(command("count 100000000")).await;
+    let mut answers = answers.unwrap().into_inner();
+    let other = Arc::new(AtomicBool::new(false));
+    let set = Arc::clone(&other);
+    tokio::spawn(async move { set.store(true, Ordering::SeqCst) });
+    while !other.load(Ordering::SeqCst) {
+        answers.message().await.unwrap();
+    }
 }
