@@ -266,7 +266,6 @@ impl ClientEndpoint {
                 ClientEvent::Response { call, data, last } => {
                     let slot = state.slots.entry(call.channel);
                     if slot.failure.is_some() {
-                        // The rest of a message that was too large, for example.
                         continue;
                     }
                     slot.unread += data.len();
@@ -321,6 +320,15 @@ impl ClientEndpoint {
         slot.complete = true;
         self.wakeups.add(slot.waker.take());
         self.wakeups.add(slot.sender.take());
+    }
+}
+
+/// Whatever ended the driver, be it a panic, everybody who waits gets an answer.
+impl Drop for ClientEndpoint {
+    fn drop(&mut self) {
+        if !self.shared.lock().closed {
+            self.closed(0);
+        }
     }
 }
 
