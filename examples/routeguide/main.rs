@@ -32,7 +32,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
 
     // Answers what it has accepted, then ends: `stop` need not say anything, it is enough that it is gone.
     drop(stop);
-    println!("{:?}", serving.await??);
+    let report = serving.await??;
+    println!("calls cut off at the end: {}", report.cut_calls);
     travelled
 }
 
