@@ -15,7 +15,6 @@ pub mod errands {
 }
 
 /// What happened in a handler, told to `main`.
-#[derive(Debug)]
 enum Event {
     /// An errand began, with this much time left.
     Began(Option<Duration>),
@@ -92,9 +91,8 @@ async fn next(events: &mut UnboundedReceiver<Event>) -> Result<Event, Box<dyn Er
 /// Waits until the call of `errand` is over.
 async fn over(events: &mut UnboundedReceiver<Event>, errand: &str) -> Result<(), Box<dyn Error>> {
     loop {
-        match next(events).await? {
-            Event::Over(name) if name == errand => return Ok(()),
-            other => println!("  (meanwhile: {other:?})"),
+        if matches!(next(events).await?, Event::Over(name) if name == errand) {
+            return Ok(());
         }
     }
 }
@@ -128,11 +126,10 @@ async fn a_deadline_is_inherited(
         if let Event::Began(left) = next(events).await? {
             let left = left.ok_or("the second server was given no deadline")?;
             println!("the second server had {left:?} of {whole:?}");
-            return if left < whole {
-                over(events, "washing").await
-            } else {
-                Err("the time did not get shorter".into())
-            };
+            if left >= whole {
+                return Err("the time did not get shorter".into());
+            }
+            return over(events, "washing").await;
         }
     }
 }
