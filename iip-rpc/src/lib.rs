@@ -13,6 +13,7 @@ pub mod codegen;
 mod deadline;
 mod envelope;
 mod extensions;
+pub mod layer;
 pub mod metadata;
 mod method;
 mod plain;

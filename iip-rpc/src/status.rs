@@ -118,6 +118,12 @@ impl Status {
         self
     }
 
+    /// Takes away what is known about whether the call has run.
+    pub(crate) fn without_outcome(mut self) -> Self {
+        self.inner.outcome = None;
+        self
+    }
+
     /// Sets the phase in which the call failed. It stays in this process.
     #[must_use]
     pub fn with_phase(mut self, phase: &'static str) -> Self {

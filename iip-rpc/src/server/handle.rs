@@ -31,7 +31,11 @@ where
         .map_err(|error| Status::from(error).with_outcome(Outcome::NotProcessed))?;
     let request = request.give(message);
     let future = catch_unwind(AssertUnwindSafe(|| handler(request))).map_err(|_| panicked())?;
-    encode(guarded(future, deadline).await?)
+    match guarded(future, deadline).await {
+        Ok(response) => encode(response),
+        // What a status that the handler passes on says of another call is not true of this one, which did run.
+        Err(status) => Err(status.without_outcome()),
+    }
 }
 
 /// Encodes a handler's response.

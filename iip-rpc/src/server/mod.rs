@@ -2,6 +2,7 @@
 
 mod builder;
 mod handle;
+mod layered;
 mod methods;
 mod route;
 mod serve;

@@ -12,7 +12,7 @@ use prost::Message;
 use super::handle;
 use crate::deadline::{Inherit, now, on_arrival};
 use crate::envelope::{self, Direction, Head, MessageBytes, Trailer};
-use crate::{MethodDescriptor, Request, Response, Status, plain};
+use crate::{Body, MethodDescriptor, Request, Response, Status, plain};
 
 /// A unary method behind a connection: decodes what arrives, runs the handler, encodes what it answers.
 pub(crate) struct UnaryRoute<F, Req, Res> {
@@ -52,21 +52,26 @@ where
     }
 
     fn failure(&self, failure: &Failure, enveloped: bool) -> Payload {
-        if enveloped {
-            let status = match failure {
-                Failure::Expired => handle::expired(),
-                Failure::Panicked => handle::panicked(),
-                _ => Status::unavailable("the server stopped before the method ended"),
-            };
-            return failed(&status, false, true);
-        }
-        let (code, text) = match failure {
-            Failure::Expired => (ErrorReply::DEADLINE_EXCEEDED, "deadline exceeded"),
-            Failure::Panicked => (ErrorReply::NO_RESPONSE, "handle no response"),
-            _ => (ErrorReply::DRAINING, "stopping"),
-        };
-        Payload::from(plain::json(code, text))
+        ended(failure, enveloped)
     }
+}
+
+/// What a caller gets when the framework ends a call itself.
+pub(super) fn ended(failure: &Failure, enveloped: bool) -> Payload {
+    if enveloped {
+        let status = match failure {
+            Failure::Expired => handle::expired(),
+            Failure::Panicked => handle::panicked(),
+            _ => Status::unavailable("the server stopped before the method ended"),
+        };
+        return failed(&status, false, true);
+    }
+    let (code, text) = match failure {
+        Failure::Expired => (ErrorReply::DEADLINE_EXCEEDED, "deadline exceeded"),
+        Failure::Panicked => (ErrorReply::NO_RESPONSE, "handle no response"),
+        _ => (ErrorReply::DRAINING, "stopping"),
+    };
+    Payload::from(plain::json(code, text))
 }
 
 /// Runs one call after another of a method on a connection. What it holds is allocated once: a call whose handler is
@@ -85,7 +90,7 @@ struct UnaryRunner<F, Fut, Req, Res> {
 }
 
 /// Reads a request up to its message, which is decoded where the handler runs.
-fn read(
+pub(super) fn read(
     incoming: Incoming,
     descriptor: &'static MethodDescriptor,
     max_message: usize,
@@ -173,9 +178,14 @@ where
 }
 
 fn succeeded<Res: Message>(response: Response<Res>, enveloped: bool) -> Result<Payload, Status> {
-    let (body, response) = handle::encode(response)?.take();
+    Ok(encoded(handle::encode(response)?, enveloped))
+}
+
+/// The response of a method whose message is encoded.
+pub(super) fn encoded(response: Response<Body>, enveloped: bool) -> Payload {
+    let (body, response) = response.take();
     let message = body.into_message();
-    Ok(if enveloped {
+    if enveloped {
         envelope::write(
             Head::to_record(None, response.metadata_map()),
             message,
@@ -183,11 +193,11 @@ fn succeeded<Res: Message>(response: Response<Res>, enveloped: bool) -> Result<P
         )
     } else {
         Payload::from(plain::outgoing(message))
-    })
+    }
 }
 
 /// The response that carries a status. `not_processed`: the handler was not called.
-fn failed(status: &Status, not_processed: bool, enveloped: bool) -> Payload {
+pub(super) fn failed(status: &Status, not_processed: bool, enveloped: bool) -> Payload {
     Payload::from(if enveloped {
         Trailer::failed_record(status, not_processed)
     } else {

@@ -9,6 +9,7 @@ mod allocations;
 )]
 mod greeter;
 mod in_process;
+mod layers;
 mod native;
 mod plain;
 mod raw;
