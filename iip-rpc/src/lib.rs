@@ -10,7 +10,9 @@ mod code;
 mod codec;
 #[doc(hidden)]
 pub mod codegen;
+mod compression;
 mod deadline;
+pub mod details;
 mod envelope;
 mod extensions;
 pub mod layer;
@@ -43,6 +45,7 @@ pub use body::Body;
 pub use bytes;
 pub use client::Channel;
 pub use code::Code;
+pub use compression::Encoding;
 pub use extensions::Extensions;
 pub use iip_core;
 pub use iip_core::Outcome;
