@@ -25,6 +25,8 @@ mod run;
 pub mod server;
 mod service;
 mod status;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[cfg(test)]
 mod code_tests;

@@ -56,7 +56,7 @@ fn what_is_not_compiled_in_says_so() {
 #[test]
 fn messages_come_back() {
     for encoding in supported() {
-        for len in [1000, 100_000, 5 * MIB] {
+        for len in [1000, 100_000, 2 * MIB] {
             let message = text(len);
             let compressed = encoding.compress(&message).unwrap();
             assert!(compressed.len() < message.len());
@@ -78,7 +78,7 @@ fn what_does_not_get_smaller_is_not_compressed() {
 #[test]
 fn the_limit_is_exact() {
     for encoding in supported() {
-        for len in [1000, 70_000, 3 * MIB] {
+        for len in [1000, 70_000, MIB] {
             let compressed = encoding.compress(&text(len)).unwrap();
             assert!(encoding.decompress(&compressed, len).is_ok());
             let error = encoding.decompress(&compressed, len - 1).unwrap_err();
@@ -101,11 +101,11 @@ fn a_bomb_ends_early() {
         let compressed = encoding
             .codec()
             .unwrap()
-            .compress(&vec![0; 64 * MIB])
+            .compress(&vec![0; 16 * MIB])
             .unwrap();
         let mut error = None;
         let used = allocation_counter::measure(|| {
-            error = encoding.decompress(&compressed, 64 * MIB).err();
+            error = encoding.decompress(&compressed, 16 * MIB).err();
         });
         assert_eq!(error, Some(CompressionError::Bomb), "{encoding}");
         // Up to the ratio, and twice that while the buffer grows.

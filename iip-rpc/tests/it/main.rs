@@ -1,6 +1,8 @@
 //! Integration tests: services as the code generator writes them, called in every way there is.
 
 mod allocations;
+#[cfg(feature = "testing")]
+mod faults;
 #[allow(
     dead_code,
     unreachable_pub,
