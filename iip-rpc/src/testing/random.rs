@@ -43,6 +43,6 @@ impl Random {
 
     /// True once in `count` times.
     pub(super) fn once_in(&mut self, count: u64) -> bool {
-        self.next() % count.max(1) == 0
+        self.next().is_multiple_of(count.max(1))
     }
 }
