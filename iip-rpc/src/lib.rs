@@ -5,6 +5,7 @@
 //! handlers and callers, [`Server`] and [`Channel`] for programs.
 
 mod body;
+mod cancellation;
 pub mod client;
 mod code;
 mod codec;
@@ -25,9 +26,12 @@ mod run;
 pub mod server;
 mod service;
 mod status;
+mod stream;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[cfg(test)]
+mod cancellation_tests;
 #[cfg(test)]
 mod code_tests;
 #[cfg(test)]
@@ -45,6 +49,7 @@ mod status_tests;
 
 pub use body::Body;
 pub use bytes;
+pub use cancellation::Cancellation;
 pub use client::Channel;
 pub use code::Code;
 pub use compression::Encoding;
@@ -61,4 +66,5 @@ pub use run::{run, shutdown_signal};
 pub use server::Server;
 pub use service::RpcService;
 pub use status::{Result, Status};
+pub use stream::{Reply, Sender, Streaming, TrySendError};
 pub use tokio;

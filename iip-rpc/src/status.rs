@@ -131,7 +131,8 @@ impl Status {
         self
     }
 
-    /// Takes away what is known about whether the call has run.
+    /// Forgets whether the call may have run: it did.
+    #[must_use]
     pub(crate) fn without_outcome(mut self) -> Self {
         self.inner.outcome = None;
         self

@@ -59,3 +59,10 @@ fn recognise(error: &(dyn Error + 'static)) -> Option<Known> {
         _ => None,
     }
 }
+
+/// What a call gets when a layer inside panicked.
+pub(super) fn panicked() -> Status {
+    Status::internal("a layer panicked")
+        .with_phase("layer")
+        .with_outcome(Outcome::Unknown)
+}

@@ -26,13 +26,17 @@ async fn an_interceptor_can_refuse_and_can_try_again() {
     assert_eq!(echo.started.load(Ordering::Relaxed), 0);
 
     let again = interceptor(|request: Request<Body>, next: Next| async move {
-        match next.clone().run(request.clone()).await {
-            Ok(response) => Ok(response),
-            Err(_) => {
-                let mut request = request;
-                request.metadata_map_mut().remove("end");
+        let message = request.get_ref().try_clone();
+        let method = request.method();
+        match (next.clone().run(request).await, message) {
+            (Err(_), Some(message)) => {
+                let mut request = Request::new(message);
+                if let Some(method) = method {
+                    request.set_method(method);
+                }
                 next.run(request).await
             }
+            (result, _) => result,
         }
     });
     let service = layered(echo.clone(), again);

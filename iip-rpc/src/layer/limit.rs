@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use super::guarded::guard;
 use super::intercept::{Intercept, Next, layer_of_intercept};
 use super::service::expired_waiting;
 use super::within::within;
@@ -59,8 +60,7 @@ impl Intercept for ConcurrencyLimit {
             return Err(expired_waiting());
         };
         let response = next.run(request).await?;
-        drop(permit);
-        Ok(response)
+        Ok(guard(response, permit))
     }
 }
 
@@ -75,8 +75,7 @@ impl Intercept for LoadShed {
             .with_outcome(Outcome::NotProcessed));
         };
         let response = next.run(request).await?;
-        drop(permit);
-        Ok(response)
+        Ok(guard(response, permit))
     }
 }
 

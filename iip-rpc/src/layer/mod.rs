@@ -50,6 +50,7 @@
 //! [`ServerBuilder::add_layered_service`]: crate::server::ServerBuilder::add_layered_service
 
 mod failure;
+mod guarded;
 mod intercept;
 mod limit;
 mod panic;

@@ -3,8 +3,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
+use super::failure::panicked;
+use super::guarded::{Guard, guard};
 use super::intercept::{Intercept, Next, layer_of_intercept};
-use crate::{Body, Outcome, Request, Response, Status};
+use crate::{Body, Request, Response, Status};
 
 /// Makes a panic in a layer inside this one a call that fails with `INTERNAL`. Methods need no such layer: a server
 /// catches their panics anyway, and those of its layers at a connection; a client does not.
@@ -20,22 +22,24 @@ impl CatchPanic {
     }
 }
 
-pub(super) fn panicked() -> Status {
-    Status::internal("a layer panicked")
-        .with_phase("layer")
-        .with_outcome(Outcome::Unknown)
+/// Stands around what a response streams.
+struct Catching;
+
+impl Guard for Catching {
+    const CATCHES_PANICS: bool = true;
 }
 
 impl Intercept for CatchPanic {
     async fn call(&self, request: Request<Body>, next: Next) -> Result<Response<Body>, Status> {
         let mut call = pin!(next.run(request));
-        poll_fn(
-            |context| match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context))) {
+        let result = poll_fn(|context| {
+            match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context))) {
                 Ok(polled) => polled,
                 Err(_) => Poll::Ready(Err(panicked())),
-            },
-        )
-        .await
+            }
+        })
+        .await;
+        result.map(|response| guard(response, Catching))
     }
 }
 

@@ -1,5 +1,11 @@
-use std::time::Duration;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
+use tokio::time::{Sleep, sleep_until};
+
+use super::guarded::{Guard, guard};
 use super::intercept::{Intercept, Next, layer_of_intercept};
 use super::within::within;
 use crate::deadline::after;
@@ -25,16 +31,51 @@ impl Timeout {
 impl Intercept for Timeout {
     async fn call(&self, mut request: Request<Body>, next: Next) -> Result<Response<Body>, Status> {
         let own = after(self.limit);
-        let deadline = own.into_iter().chain(request.deadline()).min();
-        request.set_deadline(deadline);
-        match within(deadline, next.run(request)).await {
-            Some(result) => result,
-            None => Err(Status::deadline_exceeded(
-                "the deadline passed before the call ended (setting: the layer Timeout)",
-            )
-            .with_phase("layer")
-            .with_outcome(Outcome::Unknown)),
+        let given = request.deadline();
+        let Some(deadline) = own.filter(|own| given.is_none_or(|given| *own < given)) else {
+            return next.run(request).await;
+        };
+        request.set_deadline(Some(deadline));
+        // The connection, if there is one, knows of the other deadline only.
+        request.take_watched();
+        match within(Some(deadline), next.run(request)).await {
+            Some(result) => result.map(|response| guard(response, Timer::new(deadline))),
+            None => Err(passed()),
         }
+    }
+}
+
+fn passed() -> Status {
+    Status::deadline_exceeded(
+        "the deadline passed before the call ended (setting: the layer Timeout)",
+    )
+    .with_phase("layer")
+    .with_outcome(Outcome::Unknown)
+}
+
+/// Ends a streamed response at the deadline.
+struct Timer {
+    deadline: Instant,
+    /// Armed when the stream first waits.
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timer {
+    fn new(deadline: Instant) -> Self {
+        Self {
+            deadline,
+            sleep: None,
+        }
+    }
+}
+
+impl Guard for Timer {
+    fn poll_stop(&mut self, context: &mut Context<'_>) -> Poll<Status> {
+        let deadline = self.deadline.into();
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        sleep.as_mut().poll(context).map(|()| passed())
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tracing::field::{Empty, display};
 use tracing::{Span, info_span};
 
+use super::guarded::{Guard, guard};
 use super::intercept::{Intercept, Next, layer_of_intercept};
 use super::trace_context::{Current, TraceContext};
 use crate::{Body, Code, MethodDescriptor, Request, Response, Status};
@@ -184,15 +185,51 @@ impl Intercept for Trace {
                     .insert(TraceContext::KEY, context.to_string());
             }
         }
+        let mut traced = Traced {
+            trace: *self,
+            span,
+            context,
+            ended: false,
+        };
         let mut call = pin!(next.run(request));
-        let result = poll_fn(|task| {
-            let _span = span.enter();
-            let _current = Current::enter(context);
-            call.as_mut().poll(task)
-        })
-        .await;
-        self.ended(&span, result.as_ref().err());
-        result
+        let result = poll_fn(|task| traced.within(|| call.as_mut().poll(task))).await;
+        match result {
+            Ok(response) => Ok(guard(response, traced)),
+            Err(status) => {
+                traced.ended(Some(&status));
+                Err(status)
+            }
+        }
+    }
+}
+
+/// A call in its span.
+struct Traced {
+    trace: Trace,
+    span: Span,
+    context: TraceContext,
+    ended: bool,
+}
+
+impl Guard for Traced {
+    fn within<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let _span = self.span.enter();
+        let _current = Current::enter(self.context);
+        work()
+    }
+
+    fn ended(&mut self, status: Option<&Status>) {
+        self.ended = true;
+        self.trace.ended(&self.span, status);
+    }
+}
+
+impl Drop for Traced {
+    fn drop(&mut self) {
+        if !self.ended {
+            let given_up = Status::cancelled("the call was given up");
+            self.trace.ended(&self.span, Some(&given_up));
+        }
     }
 }
 

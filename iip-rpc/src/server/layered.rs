@@ -10,11 +10,13 @@ use std::time::Instant;
 use iip_core::server::{Failure, Incoming, Reply, Route, Runner};
 use iip_core::session::{Delivery, Format, Payload};
 
-use super::Methods;
-use super::route::{encoded, ended, failed, read};
+use super::dispatch::{self, Method};
+use super::stream_route::StreamRoute;
+use super::{Methods, route};
+use crate::cancellation::Scope;
 use crate::deadline::Inherit;
 use crate::layer::{Answer, BoxedService, Layered, Layers};
-use crate::{Body, MethodDescriptor, Outcome, Request, Response, RpcService, Status};
+use crate::{Body, MethodDescriptor, MethodKind, Outcome, Request, Response, RpcService, Status};
 
 /// A method and how a server's connections call it.
 type MethodRoute = (&'static MethodDescriptor, Arc<dyn Route>);
@@ -48,13 +50,11 @@ pub(super) fn routes(
         around_all.around(Dispatch { table })
     });
     routes.extend(table.values().map(|(descriptor, own)| {
-        let route = LayeredRoute {
+        let method = LayeredMethod {
             descriptor,
             service: around.as_ref().unwrap_or(own).clone(),
-            max_message,
         };
-        let route: Arc<dyn Route> = Arc::new(route);
-        (*descriptor, route)
+        (*descriptor, Arc::new(method).route(max_message))
     }));
     routes
 }
@@ -78,7 +78,38 @@ impl RpcService for Dispatch {
     }
 }
 
-/// A method behind a connection whose calls go through layers.
+/// A method whose calls go through layers.
+struct LayeredMethod {
+    descriptor: &'static MethodDescriptor,
+    service: Layered<BoxedService>,
+}
+
+impl Method for LayeredMethod {
+    fn descriptor(&self) -> &'static MethodDescriptor {
+        self.descriptor
+    }
+
+    fn call(&self, request: Request<Body>) -> dispatch::Answer<'_> {
+        self.service.start(request)
+    }
+
+    fn route(self: Arc<Self>, max_message: usize) -> Arc<dyn Route> {
+        if self.descriptor.kind() != MethodKind::Unary {
+            let method = self;
+            return Arc::new(StreamRoute {
+                method,
+                max_message,
+            });
+        }
+        Arc::new(LayeredRoute {
+            descriptor: self.descriptor,
+            service: self.service.clone(),
+            max_message,
+        })
+    }
+}
+
+/// A unary method behind a connection, as `UnaryRoute` is without layers.
 struct LayeredRoute {
     descriptor: &'static MethodDescriptor,
     service: Layered<BoxedService>,
@@ -103,11 +134,12 @@ impl Route for LayeredRoute {
             call: None,
             enveloped: false,
             deadline: None,
+            scope: None,
         })
     }
 
     fn failure(&self, failure: &Failure, enveloped: bool) -> Payload {
-        ended(failure, enveloped)
+        route::failure(failure, enveloped)
     }
 }
 
@@ -120,13 +152,20 @@ struct LayeredRunner {
     call: Option<Answer>,
     enveloped: bool,
     deadline: Option<Instant>,
+    /// That of the call begun.
+    scope: Option<Arc<Scope>>,
 }
 
 impl Runner for LayeredRunner {
     fn begin(mut self: Pin<&mut Self>, request: Incoming) {
         self.enveloped = request.is_enveloped();
-        let begun = read(request, self.descriptor, self.max_message)
-            .map(|(message, request)| request.give(Body::from_message(message)));
+        let scope = Scope::new(Some(Arc::clone(request.peer())));
+        let begun = route::read(request, self.descriptor, self.max_message, &scope);
+        let begun = begun.map(|(message, mut request)| {
+            request.set_watched();
+            request.give(Body::from_message(message))
+        });
+        self.scope = Some(scope);
         self.deadline = begun.as_ref().ok().and_then(Request::deadline);
         self.begun = Some(begun);
     }
@@ -145,7 +184,9 @@ impl Future for LayeredRunner {
         let _inherit = Inherit::enter(this.deadline);
         match this.begun.take() {
             Some(Ok(request)) => this.call = Some(this.service.start(request)),
-            Some(Err(status)) => return Poll::Ready(Reply::from(failed(&status, true, enveloped))),
+            Some(Err(status)) => {
+                return Poll::Ready(Reply::from(route::failed(&status, true, enveloped)));
+            }
             None => {}
         }
         let Some(call) = &mut this.call else {
@@ -154,14 +195,28 @@ impl Future for LayeredRunner {
         let Poll::Ready(result) = call.as_mut().poll(context) else {
             return Poll::Pending;
         };
-        this.call = None;
-        Poll::Ready(Reply::from(match result {
-            Ok(response) => encoded(response, enveloped),
-            Err(status) => {
-                // The method's own status has no outcome: a layer says so that the method was not run.
-                let not_processed = status.outcome() == Some(Outcome::NotProcessed);
-                failed(&status, not_processed, enveloped)
-            }
-        }))
+        this.end();
+        let payload = result.and_then(|response| route::encoded(response, enveloped));
+        Poll::Ready(Reply::from(payload.unwrap_or_else(|status| {
+            // The method's own status has no outcome: a layer says so that the method was not run.
+            let not_processed = status.outcome() == Some(Outcome::NotProcessed);
+            route::failed(&status, not_processed, enveloped)
+        })))
+    }
+}
+
+impl LayeredRunner {
+    /// Drops what runs, and tells those who watch the call.
+    fn end(&mut self) {
+        self.call = None;
+        if let Some(scope) = self.scope.take() {
+            scope.end();
+        }
+    }
+}
+
+impl Drop for LayeredRunner {
+    fn drop(&mut self) {
+        self.end();
     }
 }

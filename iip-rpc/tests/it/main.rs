@@ -17,4 +17,6 @@ mod plain;
 mod raw;
 mod settings;
 mod shutdown;
+mod streaming;
+mod streams;
 mod tidy;
