@@ -66,6 +66,8 @@ mod failure_tests;
 #[cfg(test)]
 mod fixture_tests;
 #[cfg(test)]
+mod guarded_tests;
+#[cfg(test)]
 mod intercept_tests;
 #[cfg(test)]
 mod limit_tests;

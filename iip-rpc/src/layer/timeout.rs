@@ -36,8 +36,10 @@ impl Intercept for Timeout {
             return next.run(request).await;
         };
         request.set_deadline(Some(deadline));
-        // The connection, if there is one, knows of the other deadline only.
-        request.take_watched();
+        // A connection that watches the call knows of the other deadline only: the handler watches itself.
+        if let Some(scope) = request.scope() {
+            scope.claim();
+        }
         match within(Some(deadline), next.run(request)).await {
             Some(result) => result.map(|response| guard(response, Timer::new(deadline))),
             None => Err(passed()),

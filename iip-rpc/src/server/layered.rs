@@ -11,6 +11,7 @@ use iip_core::server::{Failure, Incoming, Reply, Route, Runner};
 use iip_core::session::{Delivery, Format, Payload};
 
 use super::dispatch::{self, Method};
+use super::failure::{self, failed};
 use super::stream_route::StreamRoute;
 use super::{Methods, route};
 use crate::cancellation::Scope;
@@ -139,7 +140,7 @@ impl Route for LayeredRoute {
     }
 
     fn failure(&self, failure: &Failure, enveloped: bool) -> Payload {
-        route::failure(failure, enveloped)
+        failure::of_framework(failure, enveloped)
     }
 }
 
@@ -159,12 +160,9 @@ struct LayeredRunner {
 impl Runner for LayeredRunner {
     fn begin(mut self: Pin<&mut Self>, request: Incoming) {
         self.enveloped = request.is_enveloped();
-        let scope = Scope::new(Some(Arc::clone(request.peer())));
+        let scope = Scope::watched(Arc::clone(request.peer()));
         let begun = route::read(request, self.descriptor, self.max_message, &scope);
-        let begun = begun.map(|(message, mut request)| {
-            request.set_watched();
-            request.give(Body::from_message(message))
-        });
+        let begun = begun.map(|(message, request)| request.give(Body::from_message(message)));
         self.scope = Some(scope);
         self.deadline = begun.as_ref().ok().and_then(Request::deadline);
         self.begun = Some(begun);
@@ -185,7 +183,7 @@ impl Future for LayeredRunner {
         match this.begun.take() {
             Some(Ok(request)) => this.call = Some(this.service.start(request)),
             Some(Err(status)) => {
-                return Poll::Ready(Reply::from(route::failed(&status, true, enveloped)));
+                return Poll::Ready(Reply::from(failed(&status, true, enveloped)));
             }
             None => {}
         }
@@ -200,7 +198,7 @@ impl Future for LayeredRunner {
         Poll::Ready(Reply::from(payload.unwrap_or_else(|status| {
             // The method's own status has no outcome: a layer says so that the method was not run.
             let not_processed = status.outcome() == Some(Outcome::NotProcessed);
-            route::failed(&status, not_processed, enveloped)
+            failed(&status, not_processed, enveloped)
         })))
     }
 }

@@ -11,6 +11,7 @@ mod faults;
 )]
 mod greeter;
 mod in_process;
+mod layered_streams;
 mod layers;
 mod native;
 mod plain;
@@ -18,5 +19,6 @@ mod raw;
 mod settings;
 mod shutdown;
 mod streaming;
+mod streaming_limits;
 mod streams;
 mod tidy;

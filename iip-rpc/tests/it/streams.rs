@@ -11,7 +11,7 @@ use iip_rpc::{
     Body, Cancellation, Channel, Metadata, Reply, Request, Response, RpcService, Sender, Server,
     Status, Streaming,
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 macro_rules! method {
     ($name:ident, $path:literal, $kind:ident) => {
@@ -224,9 +224,9 @@ pub(crate) struct Client<S>(pub(crate) S);
 impl<S: RpcService> Client<S> {
     pub(crate) async fn list(
         &self,
-        request: impl Into<Request<String>>,
+        request: impl iip_rpc::IntoRequest<String>,
     ) -> Result<Response<Streaming<String>>, Status> {
-        server_streaming(&self.0, &LIST, request.into()).await
+        server_streaming(&self.0, &LIST, request.into_request()).await
     }
 
     pub(crate) async fn record(
@@ -304,12 +304,4 @@ pub(crate) async fn idle(seen: &Seen) {
 /// The numbers of a range as messages.
 pub(crate) fn numbers(count: usize) -> Vec<String> {
     (0..count).map(|index| index.to_string()).collect()
-}
-
-/// A channel of a test's own, to order what happens.
-pub(crate) fn steps() -> (
-    mpsc::UnboundedSender<&'static str>,
-    mpsc::UnboundedReceiver<&'static str>,
-) {
-    mpsc::unbounded_channel()
 }
