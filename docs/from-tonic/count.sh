@@ -12,7 +12,7 @@ trap 'rm -rf "$work"' EXIT
 
 # What counts of a file: formatted, without comments, blank lines and imports.
 essence() {
-    rustfmt --edition 2024 --emit stdout --quiet --config skip_children=true <"$1" 2>/dev/null |
+    rustfmt --edition 2024 --quiet <"$1" |
         awk '
             /^ *\/\// || /^ *$/ { next }
             /^(pub )?use / || inside { inside = !/;$/; next }
