@@ -3,8 +3,12 @@
 #![deny(warnings, clippy::all)]
 
 mod in_process;
+mod limits;
+mod mocks;
 mod names;
+mod options;
 mod repository;
+mod streaming;
 mod tidy;
 mod unused;
 mod well_known;
