@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use errands::{Errand, Errands, ErrandsClient, ErrandsServer, Report};
 use iip_rpc::layer::{Next, interceptor};
-use iip_rpc::{Body, Channel, Code, Outcome, Request, Response, Sender, Server, Status};
+use iip_rpc::{Body, Channel, Code, Outcome, Request, Response, Server, Status};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::sleep;
 use tower::limit::ConcurrencyLimitLayer;
@@ -31,14 +31,6 @@ impl Errands for Runner {
         sleep(Duration::from_millis(errand.milliseconds.into())).await;
         let text = format!("{} is done", errand.name);
         Ok(Response::new(Report { text }))
-    }
-
-    async fn delegate(&self, _: Request<Errand>) -> Result<Response<Report>, Status> {
-        Err(Status::unimplemented("that is in the example `deadline`"))
-    }
-
-    async fn follow(&self, _: Request<Errand>, _: Sender<Report>) -> Result<(), Status> {
-        Err(Status::unimplemented("that is in the example `deadline`"))
     }
 }
 

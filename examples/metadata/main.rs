@@ -4,11 +4,8 @@
 use std::error::Error;
 
 use helloworld::{Greeter, GreeterClient, GreeterServer, HelloReply, HelloRequest};
-use iip_rpc::{Code, Metadata, Request, Response, Sender, Server, Status, Streaming};
-use routeguide::{
-    Feature, Point, Rectangle, RouteGuide, RouteGuideClient, RouteGuideServer, RouteNote,
-    RouteSummary,
-};
+use iip_rpc::{Code, Metadata, Request, Response, Sender, Server, Status};
+use routeguide::{Feature, Rectangle, RouteGuide, RouteGuideClient, RouteGuideServer};
 
 /// The code generated from `proto/helloworld/helloworld.proto`.
 pub mod helloworld {
@@ -79,31 +76,6 @@ impl RouteGuide for Guide {
         after.insert("complete", "yes")?;
         out.set_trailers(after)?;
         Ok(())
-    }
-
-    async fn get_feature(&self, _: Request<Point>) -> Result<Response<Feature>, Status> {
-        Err(Status::unimplemented(
-            "routeguide has an example of its own",
-        ))
-    }
-
-    async fn record_route(
-        &self,
-        _: Request<Streaming<Point>>,
-    ) -> Result<Response<RouteSummary>, Status> {
-        Err(Status::unimplemented(
-            "routeguide has an example of its own",
-        ))
-    }
-
-    async fn route_chat(
-        &self,
-        _: Request<Streaming<RouteNote>>,
-        _: Sender<RouteNote>,
-    ) -> Result<(), Status> {
-        Err(Status::unimplemented(
-            "routeguide has an example of its own",
-        ))
     }
 }
 
