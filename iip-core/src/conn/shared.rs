@@ -265,6 +265,10 @@ impl ClientEndpoint {
             match event {
                 ClientEvent::Response { call, data, last } => {
                     let slot = state.slots.entry(call.channel);
+                    if slot.failure.is_some() {
+                        // The rest of a message that was too large, for example.
+                        continue;
+                    }
                     slot.unread += data.len();
                     if slot.unread > self.max_unread {
                         let limit = self.max_unread;
