@@ -65,6 +65,7 @@ fn links_between_documents_lead_somewhere() {
         "SECURITY.md",
         "CHANGELOG.md",
         "docs/protocol.md",
+        "docs/interop.md",
     ] {
         let text = read(document);
         let headings = headings(&text);
