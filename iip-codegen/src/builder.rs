@@ -45,7 +45,6 @@ pub fn configure() -> Builder {
         include_file: None,
         includes: Vec::new(),
         stubs: Stubs::Both,
-        streaming: Streaming::Refuse,
         well_known_types: WellKnownTypes::Ready,
         services: BTreeMap::new(),
         methods: BTreeMap::new(),
@@ -120,17 +119,6 @@ pub enum Stubs {
     Neither,
 }
 
-/// What happens to methods that stream, which are generated from the next version on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Streaming {
-    /// They are an error that names them.
-    #[default]
-    Refuse,
-    /// They are left out: a server answers UNIMPLEMENTED, a client has no such function.
-    Skip,
-}
-
 /// Where the types of `google.protobuf` come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -162,7 +150,6 @@ pub struct Builder {
     include_file: Option<String>,
     includes: Vec<PathBuf>,
     stubs: Stubs,
-    streaming: Streaming,
     well_known_types: WellKnownTypes,
     services: BTreeMap<String, String>,
     methods: BTreeMap<String, String>,
@@ -205,12 +192,6 @@ impl Builder {
     /// Which sides of services are generated. Default: [`Stubs::Both`].
     pub fn stubs(mut self, stubs: Stubs) -> Self {
         self.stubs = stubs;
-        self
-    }
-
-    /// What happens to streaming methods. Default: [`Streaming::Refuse`].
-    pub fn streaming(mut self, streaming: Streaming) -> Self {
-        self.streaming = streaming;
         self
     }
 
@@ -341,7 +322,6 @@ impl Builder {
             let naming = Naming {
                 services: &self.services,
                 methods: &self.methods,
-                skip_streaming: self.streaming == Streaming::Skip,
                 client,
                 server,
                 elsewhere,

@@ -54,5 +54,5 @@ mod output;
 mod server;
 mod source;
 
-pub use builder::{Builder, Protos, Streaming, Stubs, WellKnownTypes, compile, configure};
+pub use builder::{Builder, Protos, Stubs, WellKnownTypes, compile, configure};
 pub use error::{Error, ErrorKind, Result};

@@ -2,7 +2,7 @@
 
 use prost_types::method_options::IdempotencyLevel;
 
-use crate::model::{self, Service};
+use crate::model::{self, Kind, Service};
 
 /// A method with the Rust types that prost resolved.
 pub(crate) struct Method<'a> {
@@ -27,28 +27,100 @@ impl<'a> Method<'a> {
         }
     }
 
-    /// The comment, or what the method does by its nature: `verb` its path.
-    pub(crate) fn docs(&self, verb: &str) -> String {
-        if self.docs.is_empty() {
+    /// The comment, or what the method does by its nature: `verb` its path. Then the `note`, if it is not empty.
+    pub(crate) fn docs(&self, verb: &str, note: &str) -> String {
+        let mut docs = if self.docs.is_empty() {
             format!("/// {verb} `{}`.\n", self.model.path)
         } else {
             self.docs.clone()
+        };
+        if !note.is_empty() {
+            docs.push_str("///\n");
+        }
+        for line in note.lines() {
+            docs.push_str(&format!("/// {line}\n"));
+        }
+        docs
+    }
+
+    /// The function of the runtime that calls methods of this kind, and the one that serves them.
+    pub(crate) fn function(&self) -> &'static str {
+        match self.model.kind {
+            Kind::Unary => "unary",
+            Kind::ServerStreaming => "server_streaming",
+            Kind::ClientStreaming => "client_streaming",
+            Kind::Bidirectional => "bidi_streaming",
         }
     }
 
-    /// `Result<Response<..>, Status>`
-    pub(crate) fn result(&self) -> String {
-        format!(
-            "::core::result::Result<::iip_rpc::codegen::Response<{}>, ::iip_rpc::codegen::Status>",
-            self.response
-        )
+    /// What a handler is given: the request, and where the response is a stream, a sender for it.
+    pub(crate) fn arguments(&self) -> Vec<(&'static str, String)> {
+        let message = match self.model.kind {
+            Kind::Unary | Kind::ServerStreaming => self.request.clone(),
+            Kind::ClientStreaming | Kind::Bidirectional => streaming(&self.request),
+        };
+        let mut arguments = vec![("request", format!("::iip_rpc::codegen::Request<{message}>"))];
+        match self.model.kind {
+            Kind::Unary | Kind::ClientStreaming => {}
+            Kind::ServerStreaming | Kind::Bidirectional => {
+                arguments.push(("out", sender(&self.response)));
+            }
+        }
+        arguments
     }
+
+    /// What a handler ends with.
+    pub(crate) fn outcome(&self) -> String {
+        match self.model.kind {
+            Kind::Unary | Kind::ClientStreaming => result(&response(&self.response)),
+            Kind::ServerStreaming | Kind::Bidirectional => result("()"),
+        }
+    }
+
+    /// The message that a caller begins with.
+    pub(crate) fn first(&self) -> &str {
+        match self.model.kind {
+            Kind::Unary | Kind::ServerStreaming => &self.request,
+            Kind::ClientStreaming | Kind::Bidirectional => "()",
+        }
+    }
+
+    /// What a caller gets.
+    pub(crate) fn answer(&self) -> String {
+        let sender = sender(&self.request);
+        match self.model.kind {
+            Kind::Unary => result(&response(&self.response)),
+            Kind::ServerStreaming => result(&response(&streaming(&self.response))),
+            Kind::ClientStreaming => {
+                let reply = format!("::iip_rpc::codegen::Reply<{}>", self.response);
+                result(&format!("({sender}, {reply})"))
+            }
+            Kind::Bidirectional => result(&format!("({sender}, {})", streaming(&self.response))),
+        }
+    }
+}
+
+fn result(value: &str) -> String {
+    format!("::core::result::Result<{value}, ::iip_rpc::codegen::Status>")
+}
+
+fn response(message: &str) -> String {
+    format!("::iip_rpc::codegen::Response<{message}>")
+}
+
+fn streaming(message: &str) -> String {
+    format!("::iip_rpc::codegen::Streaming<{message}>")
+}
+
+fn sender(message: &str) -> String {
+    format!("::iip_rpc::codegen::Sender<{message}>")
 }
 
 /// The module of the descriptors, which client and server share.
 pub(crate) fn descriptors(service: &Service, methods: &[Method<'_>]) -> String {
     let mut code = String::new();
     for method in methods {
+        let kind = method.model.kind;
         let idempotency = match method.model.idempotency {
             IdempotencyLevel::IdempotencyUnknown => "Unknown",
             IdempotencyLevel::NoSideEffects => "NoSideEffects",
@@ -58,7 +130,7 @@ pub(crate) fn descriptors(service: &Service, methods: &[Method<'_>]) -> String {
             "pub(super) static {constant}: ::iip_rpc::codegen::MethodDescriptor =
                 ::iip_rpc::codegen::MethodDescriptor::new(
                     {path:?},
-                    ::iip_rpc::codegen::MethodKind::Unary,
+                    ::iip_rpc::codegen::MethodKind::{kind:?},
                     ::iip_rpc::codegen::Idempotency::{idempotency},
                 );\n",
             constant = method.model.constant,

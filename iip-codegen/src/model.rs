@@ -24,7 +24,6 @@ const METHOD: i32 = 2;
 pub(crate) struct Naming<'a> {
     pub(crate) services: &'a BTreeMap<String, String>,
     pub(crate) methods: &'a BTreeMap<String, String>,
-    pub(crate) skip_streaming: bool,
     pub(crate) client: bool,
     pub(crate) server: bool,
     /// Packages and types that are defined elsewhere, each with a leading dot.
@@ -50,7 +49,16 @@ pub(crate) struct Service {
     pub(crate) methods: Vec<Method>,
 }
 
-/// One unary method.
+/// How many messages each side of a call sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Unary,
+    ServerStreaming,
+    ClientStreaming,
+    Bidirectional,
+}
+
+/// One method.
 pub(crate) struct Method {
     /// `SayHello`
     pub(crate) proto_name: String,
@@ -60,6 +68,7 @@ pub(crate) struct Method {
     pub(crate) constant: String,
     /// `/helloworld.Greeter/SayHello`
     pub(crate) path: String,
+    pub(crate) kind: Kind,
     pub(crate) idempotency: IdempotencyLevel,
     pub(crate) deprecated: bool,
 }
@@ -290,16 +299,6 @@ impl Methods {
     ) {
         let proto_name = method.name();
         let full = format!("{service}.{proto_name}");
-        if method.client_streaming() || method.server_streaming() {
-            if !naming.skip_streaming {
-                problems.unsupported(format!(
-                    "{place}: method `{proto_name}` of service `{service}` streams, and streaming methods \
-                     are generated from the next version on; until then \
-                     `configure().streaming(Streaming::Skip)` leaves them out"
-                ));
-            }
-            return;
-        }
         let name = match naming.methods.get(&full) {
             Some(name) => name.clone(),
             None => {
@@ -331,6 +330,12 @@ impl Methods {
             proto_name: proto_name.to_owned(),
             constant: to_constant(&name),
             path: format!("/{service}/{proto_name}"),
+            kind: match (method.client_streaming(), method.server_streaming()) {
+                (false, false) => Kind::Unary,
+                (false, true) => Kind::ServerStreaming,
+                (true, false) => Kind::ClientStreaming,
+                (true, true) => Kind::Bidirectional,
+            },
             idempotency: options.idempotency_level(),
             deprecated: options.deprecated(),
             name,
@@ -359,11 +364,6 @@ struct Problems {
 impl Problems {
     fn name(&mut self, text: String) {
         self.kind.get_or_insert(ErrorKind::Name);
-        self.texts.push(text);
-    }
-
-    fn unsupported(&mut self, text: String) {
-        self.kind.get_or_insert(ErrorKind::Unsupported);
         self.texts.push(text);
     }
 

@@ -1,7 +1,7 @@
 //! The trait that a service is implemented by, and the struct that serves an implementation.
 
 use crate::methods::Method;
-use crate::model::Service;
+use crate::model::{Kind, Service};
 
 /// The trait, with the service's comment.
 pub(crate) fn handler_trait(service: &Service, docs: &str, methods: &[Method<'_>]) -> String {
@@ -21,16 +21,20 @@ pub(crate) fn handler_trait(service: &Service, docs: &str, methods: &[Method<'_>
         server = service.server(),
     ));
     for method in methods {
-        code.push_str(&method.docs("Answers calls of"));
+        code.push_str(&method.docs("Answers calls of", note(method.model.kind)));
         code.push_str(method.model.lints());
+        let arguments: String = method
+            .arguments()
+            .iter()
+            .map(|(name, argument)| format!("{name}: {argument},"))
+            .collect();
         code.push_str(&format!(
             "fn {name}(
                 &self,
-                request: ::iip_rpc::codegen::Request<{request}>,
-            ) -> impl ::core::future::Future<Output = {result}> + ::core::marker::Send;\n",
+                {arguments}
+            ) -> impl ::core::future::Future<Output = {outcome}> + ::core::marker::Send;\n",
             name = method.model.name,
-            request = method.request,
-            result = method.result(),
+            outcome = method.outcome(),
         ));
     }
     code.push_str("}\n");
@@ -97,19 +101,38 @@ pub(crate) fn server(service: &Service, methods: &[Method<'_>]) -> String {
     )
 }
 
+/// What an implementation has to know of a method whose response is a stream.
+fn note(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Unary | Kind::ClientStreaming => "",
+        Kind::ServerStreaming | Kind::Bidirectional => {
+            "The messages of the response go to `out`; it ends when the method returns."
+        }
+    }
+}
+
 /// The part of the chain that adds one method.
 fn route(service: &Service, method: &Method<'_>) -> String {
+    let arguments = method.arguments();
+    let names: String = arguments
+        .iter()
+        .map(|(name, _)| format!("{name},"))
+        .collect();
+    let typed: String = arguments
+        .iter()
+        .map(|(name, argument)| format!("{name}: {argument},"))
+        .collect();
     format!(
-        ".unary(&{descriptors}::{constant}, {{
+        ".{function}(&{descriptors}::{constant}, {{
             let service = ::std::sync::Arc::clone(&service);
-            move |request: ::iip_rpc::codegen::Request<{request}>| {{
+            move |{typed}| {{
                 let service = ::std::sync::Arc::clone(&service);
-                async move {{ <{param} as {handler}>::{name}(&service, request).await }}
+                async move {{ <{param} as {handler}>::{name}(&service, {names}).await }}
             }}
         }})",
+        function = method.function(),
         descriptors = service.descriptors(),
         constant = method.model.constant,
-        request = method.request,
         param = service.handler,
         handler = service.name,
         name = method.model.name,

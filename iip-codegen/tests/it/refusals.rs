@@ -139,25 +139,6 @@ fn a_missing_file_says_where_paths_start() {
 }
 
 #[test]
-fn streaming_methods_are_named_with_the_setting_that_skips_them() {
-    let error = refuse(
-        "streaming",
-        "syntax = \"proto3\";\npackage p;\nmessage A {}\nservice Route {\n  \
-         rpc List(A) returns (stream A);\n  rpc Find(A) returns (A);\n  rpc Send(stream A) returns (A);\n}\n",
-    );
-    let rest = "of service `p.Route` streams, and streaming methods are generated from the next version on; \
-                until then `configure().streaming(Streaming::Skip)` leaves them out";
-    assert_text(
-        &error,
-        ErrorKind::Unsupported,
-        &[
-            &format!("a.proto:5:3: method `List` {rest}"),
-            &format!("a.proto:7:3: method `Send` {rest}"),
-        ],
-    );
-}
-
-#[test]
 fn a_message_called_as_a_generated_struct_collides() {
     let error = refuse(
         "client",
