@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use iip_rpc::tokio::time::timeout;
 
-use super::cases::{calls, flow, giving_up, metadata, soak, status, streams};
+use super::cases::{calls, crowds, flow, giving_up, metadata, soak, status, streams};
 use super::context::Context;
 use super::target::Target;
 use super::verdict::{Failure, Verdict};
@@ -32,13 +32,13 @@ macro_rules! cases {
 }
 
 cases! {
-    calls: empty_unary large_unary very_large_request concurrent_large_unary
-        unimplemented_method unimplemented_service;
+    calls: empty_unary large_unary very_large_request unimplemented_method unimplemented_service;
     streams: client_streaming server_streaming ping_pong empty_stream;
     metadata: custom_metadata per_rpc_creds;
-    status: status_code_and_message special_status_message;
+    status: status_code_and_message special_status_message early_status;
     giving_up: cancel_after_begin cancel_after_sent_message cancel_after_first_response
         timeout_on_sleeping_server;
+    crowds: concurrent_large_unary concurrent_streams concurrent_timeouts;
     flow: flow_control_pushback_server flow_control_pushback_client;
     soak: rpc_soak channel_soak rpc_soak_concurrent channel_soak_concurrent long_lived_channel;
 }

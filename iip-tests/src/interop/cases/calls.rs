@@ -1,6 +1,5 @@
 //! Unary calls of all sizes, and of methods that are not there.
 
-use iip_rpc::tokio::task::JoinSet;
 use iip_rpc::{
     Code, Idempotency, MethodDescriptor, MethodKind, Outcome, Request, RpcService, client,
 };
@@ -17,9 +16,6 @@ const LARGE_REPLY: u32 = 314_159;
 
 /// Payload of a request that the default limits refuse, bytes.
 const VERY_LARGE: usize = 10 * 1024 * 1024;
-
-/// Calls at the same time.
-const CONCURRENT: usize = 1000;
 
 /// A method that the service does not have.
 static NOT_THERE: MethodDescriptor = MethodDescriptor::new(
@@ -43,7 +39,8 @@ pub(super) fn check_reply(reply: &UnaryReply, size: u32) -> Result<(), Failure> 
     intact("the reply", reply.payload.as_ref(), size)
 }
 
-async fn large_call<S: RpcService>(client: &InteropClient<S>) -> Result<(), Failure> {
+/// A large call, and its check.
+pub(super) async fn large_call<S: RpcService>(client: &InteropClient<S>) -> Result<(), Failure> {
     let reply = client.unary(request(LARGE_REQUEST, LARGE_REPLY)).await?;
     check_reply(reply.get_ref(), LARGE_REPLY)
 }
@@ -76,28 +73,6 @@ pub(in crate::interop) async fn very_large_request<T: Target>(context: &Context<
     failed_with("a reply over the limit", result, Code::ResourceExhausted)?;
     large_call(&context.client).await?;
     Ok(format!("{VERY_LARGE} bytes there; {limit} are refused").into())
-}
-
-pub(in crate::interop) async fn concurrent_large_unary<T: Target>(context: &Context<T>) -> Verdict {
-    let mut calls = JoinSet::new();
-    for _ in 0..CONCURRENT {
-        let client = context.client.clone();
-        calls.spawn(async move { large_call(&client).await });
-    }
-    let mut failures = Vec::new();
-    while let Some(call) = calls.join_next().await {
-        match call {
-            Ok(Ok(())) => {}
-            Ok(Err(failure)) => failures.push(failure),
-            Err(error) => return Err(Failure::new(format!("a caller panicked: {error}"))),
-        }
-    }
-    if let Some(first) = failures.first() {
-        let count = failures.len();
-        let reason = format!("{count} of {CONCURRENT} calls failed, the first: {first}");
-        return Err(Failure::new(reason));
-    }
-    Ok(format!("{CONCURRENT} calls at the same time").into())
 }
 
 pub(in crate::interop) async fn unimplemented_method<T: Target>(context: &Context<T>) -> Verdict {
