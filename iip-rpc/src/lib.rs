@@ -5,6 +5,7 @@
 //! handlers and callers, [`Server`] and [`Channel`] for programs.
 
 mod body;
+mod cancellation;
 pub mod client;
 mod code;
 mod codec;
@@ -22,7 +23,10 @@ mod run;
 pub mod server;
 mod service;
 mod status;
+mod stream;
 
+#[cfg(test)]
+mod cancellation_tests;
 #[cfg(test)]
 mod code_tests;
 #[cfg(test)]
@@ -40,6 +44,7 @@ mod status_tests;
 
 pub use body::Body;
 pub use bytes;
+pub use cancellation::Cancellation;
 pub use client::Channel;
 pub use code::Code;
 pub use extensions::Extensions;
@@ -55,4 +60,5 @@ pub use run::{run, shutdown_signal};
 pub use server::Server;
 pub use service::RpcService;
 pub use status::{Result, Status};
+pub use stream::{Reply, Sender, Streaming, TrySendError};
 pub use tokio;

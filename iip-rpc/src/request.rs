@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use iip_core::server::Peer;
 
-use crate::{Extensions, Metadata, MetadataError, MetadataKey, MetadataValue, MethodDescriptor};
+use crate::cancellation::Scope;
+use crate::{
+    Cancellation, Extensions, Metadata, MetadataError, MetadataKey, MetadataValue, MethodDescriptor,
+};
 
 /// A message on its way to a method, and what travels with it.
 ///
@@ -17,7 +20,9 @@ pub struct Request<T> {
     timeout: Option<Duration>,
     deadline: Option<Instant>,
     method: Option<&'static MethodDescriptor>,
-    peer: Option<Arc<Peer>>,
+    cancellation: Cancellation,
+    /// A connection ends the call at its deadline and when it is given up.
+    watched: bool,
     /// The first metadata that a building call refused; the call fails with it.
     refused: Option<Box<MetadataError>>,
 }
@@ -32,7 +37,8 @@ impl<T> Request<T> {
             timeout: None,
             deadline: None,
             method: None,
-            peer: None,
+            cancellation: Cancellation::default(),
+            watched: false,
             refused: None,
         }
     }
@@ -109,7 +115,13 @@ impl<T> Request<T> {
 
     /// Who called. `None` without a connection: before a call, and in calls of a service in the same process.
     pub fn peer(&self) -> Option<&Peer> {
-        self.peer.as_deref()
+        self.cancellation.scope()?.peer().map(|peer| &**peer)
+    }
+
+    /// Tells work that the handler starts elsewhere when nobody waits for it any more. In a request that is not in a
+    /// handler it never fires.
+    pub fn cancellation(&self) -> Cancellation {
+        self.cancellation.clone()
     }
 
     /// The same request with another message.
@@ -127,7 +139,8 @@ impl<T> Request<T> {
             timeout: self.timeout,
             deadline: self.deadline,
             method: self.method,
-            peer: self.peer,
+            cancellation: self.cancellation,
+            watched: self.watched,
             refused: self.refused,
         };
         (self.message, rest)
@@ -145,8 +158,23 @@ impl<T> Request<T> {
         self.method = Some(method);
     }
 
-    pub(crate) fn set_peer(&mut self, peer: Arc<Peer>) {
-        self.peer = Some(peer);
+    /// Makes it a request of the call that is in progress there.
+    pub(crate) fn enter(&mut self, scope: &Arc<Scope>) {
+        self.cancellation = scope.token();
+    }
+
+    pub(crate) fn scope(&self) -> Option<&Arc<Scope>> {
+        self.cancellation.scope()
+    }
+
+    /// Says that a connection ends the call at its deadline and when it is given up.
+    pub(crate) fn set_watched(&mut self) {
+        self.watched = true;
+    }
+
+    /// Whether a connection does that; said once, since it is not true of a call that passes the request on.
+    pub(crate) fn take_watched(&mut self) -> bool {
+        std::mem::take(&mut self.watched)
     }
 
     pub(crate) fn set_metadata(&mut self, metadata: Metadata) {
@@ -168,7 +196,8 @@ impl Request<()> {
             timeout: self.timeout,
             deadline: self.deadline,
             method: self.method,
-            peer: self.peer,
+            cancellation: self.cancellation,
+            watched: self.watched,
             refused: self.refused,
         }
     }
@@ -183,7 +212,7 @@ impl<T: fmt::Debug> fmt::Debug for Request<T> {
             .field("extensions", &self.extensions)
             .field("timeout", &self.timeout)
             .field("deadline", &self.deadline)
-            .field("peer", &self.peer)
+            .field("peer", &self.peer())
             .finish()
     }
 }

@@ -118,6 +118,13 @@ impl Status {
         self
     }
 
+    /// Forgets whether the call may have run: it did.
+    #[must_use]
+    pub(crate) fn without_outcome(mut self) -> Self {
+        self.inner.outcome = None;
+        self
+    }
+
     /// Sets the phase in which the call failed. It stays in this process.
     #[must_use]
     pub fn with_phase(mut self, phase: &'static str) -> Self {

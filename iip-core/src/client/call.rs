@@ -73,13 +73,13 @@ impl Client {
         deadline: Option<Instant>,
     ) -> Result<(CallSender, CallReceiver), Error> {
         let path = parse(path)?;
-        let first: Bytes = first.into();
+        let mut payload = Payload::Whole(first.into());
         loop {
             let connection = self.ready(deadline).await?;
-            match connection.open(&path, first.clone(), deadline) {
+            match connection.open(&path, Format::Raw, payload, false, deadline) {
                 Ok(halves) => return Ok(halves),
                 Err(CallFailure::Failed(error)) => return Err(error),
-                Err(CallFailure::NotStarted(_)) => {}
+                Err(CallFailure::NotStarted(back)) => payload = back,
             }
         }
     }

@@ -1,4 +1,4 @@
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -9,11 +9,8 @@ use bytes::Bytes;
 use super::driver::now;
 use super::shared::{ClientShared, ClientState, Failure};
 use crate::error::{Error, ErrorKind, Outcome};
-use crate::session::{CallId, Delivery, Format, MAX_CHUNK, OpenError, OpenOptions, Payload};
+use crate::session::{CallId, Delivery, Format, OpenError, OpenOptions, Payload};
 use crate::wire::Path;
-
-/// Bytes a sending half may have queued before [`CallSender::send`] waits.
-const SEND_AHEAD: usize = 2 * MAX_CHUNK;
 
 /// How a call ended without a response.
 #[derive(Debug)]
@@ -143,7 +140,7 @@ impl Drop for CallFuture {
     }
 }
 
-fn open(
+pub(super) fn open(
     shared: &ClientShared,
     path: &Path,
     options: OpenOptions,
@@ -183,7 +180,7 @@ fn open(
     })
 }
 
-fn register(kept: &mut Option<Waker>, waker: &Waker) {
+pub(super) fn register(kept: &mut Option<Waker>, waker: &Waker) {
     match kept {
         Some(kept) => kept.clone_from(waker),
         None => *kept = Some(waker.clone()),
@@ -211,7 +208,7 @@ fn release(state: &mut ClientState, call: CallId) -> Option<Waker> {
     }
 }
 
-fn abandon(shared: &ClientShared, call: CallId) {
+pub(super) fn abandon(shared: &ClientShared, call: CallId) {
     let mut state = shared.lock();
     let driver = release(&mut state, call);
     shared.publish(&state);
@@ -219,196 +216,8 @@ fn abandon(shared: &ClientShared, call: CallId) {
     wake(driver);
 }
 
-fn wake(waker: Option<Waker>) {
+pub(super) fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();
     }
-}
-
-/// Ends the call when both of its halves are gone.
-struct Lease {
-    shared: Arc<ClientShared>,
-    call: CallId,
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        abandon(&self.shared, self.call);
-    }
-}
-
-/// The sending half of a raw call that goes on frame by frame.
-///
-/// Dropping it without [`finish`](Self::finish) leaves the request unfinished: its handler never sees its end, and
-/// the server gives it up after its time limit.
-pub struct CallSender {
-    lease: Arc<Lease>,
-    /// IIP has no empty frame, so that the piece given last is kept until it is known whether another follows.
-    held: Option<Bytes>,
-}
-
-impl CallSender {
-    /// Sends a piece of the request, in frames of at most 32 KiB. Empty pieces are skipped.
-    ///
-    /// # Errors
-    ///
-    /// The call is over: its response, which can be read, came early, or the connection is lost.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped before it is ready, the piece was not sent; whether the one before was is not affected.
-    pub async fn send(&mut self, data: Bytes) -> Result<(), Error> {
-        if data.is_empty() {
-            return Ok(());
-        }
-        self.ready().await?;
-        if let Some(before) = self.held.replace(data) {
-            self.push(before, false)?;
-        }
-        Ok(())
-    }
-
-    /// Sends the last piece and completes the request. `data` may be empty if something was sent before.
-    ///
-    /// # Errors
-    ///
-    /// As for [`send`](Self::send); also if there was nothing to send at all.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped before it is ready, the request stays unfinished.
-    pub async fn finish(mut self, data: Bytes) -> Result<(), Error> {
-        self.ready().await?;
-        let last = match (self.held.take(), data.is_empty()) {
-            (Some(before), false) => {
-                self.push(before, false)?;
-                data
-            }
-            (Some(before), true) => before,
-            (None, _) => data,
-        };
-        self.push(last, true)
-    }
-
-    fn push(&self, data: Bytes, last: bool) -> Result<(), Error> {
-        let shared = &self.lease.shared;
-        if data.is_empty() {
-            let text = "a request needs at least one byte of data";
-            return Err(Error::new(ErrorKind::Invalid, Outcome::Unknown, text));
-        }
-        let mut state = shared.lock();
-        let sent = !state.closed
-            && state
-                .session
-                .send(self.lease.call, Payload::Whole(data), last);
-        let ended = state.session.ended().cloned();
-        let driver = state.driver.schedule();
-        drop(state);
-        wake(driver);
-        if sent {
-            return Ok(());
-        }
-        if ended.is_none() {
-            let text = "the call is over: its response came before the request was complete";
-            return Err(Error::new(ErrorKind::Closed, Outcome::Unknown, text));
-        }
-        Err(shared.error(Failure::Ended { may_have_run: true }, ended.as_ref()))
-    }
-
-    /// Waits until little enough is queued.
-    async fn ready(&self) -> Result<(), Error> {
-        let Lease { shared, call } = &*self.lease;
-        poll_fn(|cx| {
-            let mut state = shared.lock();
-            let over = state.closed || state.slots.entry(call.channel).complete;
-            if over || state.session.unsent(*call) < SEND_AHEAD {
-                return Poll::Ready(());
-            }
-            register(&mut state.slots.entry(call.channel).sender, cx.waker());
-            Poll::Pending
-        })
-        .await;
-        Ok(())
-    }
-}
-
-/// The receiving half of a raw call that goes on frame by frame.
-pub struct CallReceiver {
-    lease: Arc<Lease>,
-    done: bool,
-}
-
-impl CallReceiver {
-    /// The next frame's data; `None` when the response is complete.
-    ///
-    /// # Errors
-    ///
-    /// The call failed. The frames before were still delivered.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future loses no frame.
-    pub async fn frame(&mut self) -> Result<Option<Bytes>, Error> {
-        if self.done {
-            return Ok(None);
-        }
-        let Lease { shared, call } = &*self.lease;
-        let result = poll_fn(|cx| {
-            let mut state = shared.lock();
-            let slot = state.slots.entry(call.channel);
-            if let Some(data) = slot.received.pop_front() {
-                slot.unread -= data.len();
-                let driver = state.driver.schedule();
-                drop(state);
-                wake(driver);
-                return Poll::Ready(Ok(Some(data)));
-            }
-            if let Some(failure) = slot.failure.take() {
-                return Poll::Ready(Err(failure));
-            }
-            if slot.complete {
-                return Poll::Ready(Ok(None));
-            }
-            register(&mut slot.waker, cx.waker());
-            Poll::Pending
-        })
-        .await;
-        match result {
-            Ok(Some(data)) => Ok(Some(data)),
-            Ok(None) => {
-                self.done = true;
-                Ok(None)
-            }
-            Err(failure) => {
-                self.done = true;
-                let ended = shared.lock().session.ended().cloned();
-                Err(shared.error(failure, ended.as_ref()))
-            }
-        }
-    }
-}
-
-/// Begins a raw call whose request and response go frame by frame.
-pub(super) fn open_frames(
-    shared: &Arc<ClientShared>,
-    path: &Path,
-    first: Bytes,
-    deadline: Option<Instant>,
-) -> Result<(CallSender, CallReceiver), CallFailure> {
-    let options = OpenOptions {
-        format: Format::Raw,
-        delivery: Delivery::Frames,
-        deadline,
-        more: true,
-    };
-    let call = open(shared, path, options, Payload::Whole(first), None)?;
-    let lease = Arc::new(Lease {
-        shared: Arc::clone(shared),
-        call,
-    });
-    let sender = CallSender {
-        lease: Arc::clone(&lease),
-        held: None,
-    };
-    Ok((sender, CallReceiver { lease, done: false }))
 }

@@ -3,10 +3,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
-use super::call::{CallFailure, CallFuture, CallReceiver, CallSender, open_frames};
+use super::call::{CallFailure, CallFuture};
 use super::driver::{drive, now};
+use super::halves::{CallReceiver, CallSender, open_frames};
 use super::shared::{ClientEndpoint, ClientShared, FULL, Observer, ServerFacts};
 use crate::session::{ClientConfig, ClientSession, Ended, Format, Payload};
 use crate::transport::Io;
@@ -52,19 +51,21 @@ impl Connection {
         CallFuture::new(shared, path.clone(), format, payload, deadline)
     }
 
-    /// Begins a raw call whose request goes on after `first`, and whose response is received frame by frame. Only for
-    /// native servers: plain ones take requests of one frame.
+    /// Begins a call whose response is received frame by frame. Unless `complete`, its request goes on after `payload`;
+    /// only native servers take such requests, plain ones read one frame.
     ///
     /// # Errors
     ///
-    /// The connection takes no call now, or `first` is empty.
+    /// The connection takes no call now, or `payload` is empty and raw.
     pub fn open(
         &self,
         path: &Path,
-        first: Bytes,
+        format: Format,
+        payload: Payload,
+        complete: bool,
         deadline: Option<Instant>,
     ) -> Result<(CallSender, CallReceiver), CallFailure> {
-        open_frames(&self.shared, path, first, deadline)
+        open_frames(&self.shared, path, format, payload, complete, deadline)
     }
 
     /// Whether calls may begin: the server is known, and the connection is neither over nor being given up.

@@ -3,6 +3,7 @@
 mod call;
 mod connection;
 mod driver;
+mod halves;
 mod shared;
 mod socket;
 
@@ -11,7 +12,8 @@ mod driver_tests;
 #[cfg(test)]
 mod socket_tests;
 
-pub use call::{CallFailure, CallFuture, CallReceiver, CallSender};
+pub use call::{CallFailure, CallFuture};
 pub use connection::Connection;
 pub(crate) use driver::{Alarm, Endpoint, Status, Transmit, drive, now};
+pub use halves::{CallReceiver, CallSender};
 pub(crate) use shared::{Observer, Wakeups};

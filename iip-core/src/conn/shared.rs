@@ -49,8 +49,14 @@ pub(super) struct Slot {
 pub(super) enum Failure {
     Refused(ErrorReply),
     TooLarge(usize),
-    Expired { may_have_run: bool },
-    Ended { may_have_run: bool },
+    Expired {
+        may_have_run: bool,
+    },
+    Ended {
+        may_have_run: bool,
+    },
+    /// Its sender gave it up before anything was sent.
+    Withdrawn,
 }
 
 /// Told about what concerns all calls of a connection.
@@ -160,6 +166,11 @@ impl ClientShared {
                 format!(
                     "the deadline passed while waiting for the response of {endpoint} (timeout)"
                 ),
+            ),
+            Failure::Withdrawn => Error::new(
+                ErrorKind::Closed,
+                Outcome::NotSent,
+                format!("the request to {endpoint} was given up before anything of it was sent"),
             ),
             Failure::Ended { may_have_run } => {
                 let text = format!("the connection to {endpoint} ended during the call");

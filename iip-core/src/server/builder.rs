@@ -135,8 +135,8 @@ impl ServerBuilder {
         self
     }
 
-    /// How long a native call without a deadline may run; default 60 s. Calls of plain clients, which cannot say that
-    /// they gave up, are not limited.
+    /// How long a native call without a deadline may run; default 60 s. Streams of messages, which their clients can
+    /// cancel, are not limited, and neither are calls of plain clients, which cannot say that they gave up.
     #[must_use]
     pub fn run_limit(mut self, limit: Duration) -> Self {
         self.run_limit = limit.min(LONGEST);

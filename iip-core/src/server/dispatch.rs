@@ -198,7 +198,7 @@ impl ServerEndpoint {
                 path,
                 data,
                 enveloped,
-                complete,
+                complete: _,
             } => {
                 let full = self.shared.core.running.load(Ordering::Relaxed)
                     >= self.shared.core.max_in_flight;
@@ -212,7 +212,7 @@ impl ServerEndpoint {
                     self.replies.push((call, Answer::Refusal(reply)));
                     return;
                 }
-                let request = self.incoming(call, path, data, enveloped, native, complete, arrived);
+                let request = self.incoming(call, path, data, enveloped, native, route, arrived);
                 self.dispatch(call, route, request, native, clock);
             }
             ServerEvent::Expired { call } => self.expire(call, native),
@@ -228,10 +228,10 @@ impl ServerEndpoint {
         data: Bytes,
         enveloped: bool,
         native: bool,
-        complete: bool,
+        route: usize,
         arrived: Instant,
     ) -> Incoming {
-        let streams = path.is_some() && !enveloped;
+        let streams = self.shared.core.router.streams(route);
         Incoming {
             path,
             data,
@@ -240,7 +240,7 @@ impl ServerEndpoint {
             arrived,
             default_timeout: self.shared.core.default_timeout,
             peer: Arc::clone(&self.shared.peer),
-            inbound: (streams || !complete).then(|| Inbound {
+            inbound: streams.then(|| Inbound {
                 link: Arc::clone(&self.shared) as Arc<dyn Link>,
                 call,
             }),
@@ -301,9 +301,12 @@ impl ServerEndpoint {
                 }
             }
         }
+        // A stream of messages may go on for as long as its client wants it, which it can cancel. Nobody can cancel a
+        // raw call.
+        let limited = native && !(enveloped && shared.core.router.streams(index));
         let deadline = runner
             .deadline()
-            .or_else(|| shared.run_limit(native, arrived));
+            .or_else(|| shared.run_limit(limited, arrived));
         shared.core.running.fetch_add(1, Ordering::Relaxed);
         let task = Task {
             shared: Arc::clone(&shared),
@@ -333,8 +336,11 @@ impl ServerEndpoint {
                 Answer::Sent => true,
             };
             if !state.inboxes.is_empty()
-                && let Some(inbox) = state.inboxes.remove(&call)
+                && let Some(mut inbox) = state.inboxes.remove(&call)
             {
+                inbox
+                    .take_wakers()
+                    .for_each(|waker| self.wakeups.add(Some(waker)));
                 state.unread -= inbox.frames.iter().map(Bytes::len).sum::<usize>();
             }
         }
@@ -377,6 +383,11 @@ impl ServerEndpoint {
         let enveloped = native && entry.route.format() == crate::session::Format::Enveloped;
         let payload = entry.route.failure(&Failure::Expired, enveloped);
         state.session.respond(call, payload);
+        if let Some(inbox) = state.inboxes.get_mut(&call) {
+            inbox
+                .take_wakers()
+                .for_each(|waker| self.wakeups.add(Some(waker)));
+        }
     }
 }
 
@@ -482,8 +493,9 @@ impl Endpoint for ServerEndpoint {
         state.unread = 0;
         drop(state);
         for (_, mut inbox) in inboxes {
-            self.wakeups.add(inbox.receiver.take());
-            self.wakeups.add(inbox.sender.take());
+            inbox
+                .take_wakers()
+                .for_each(|waker| self.wakeups.add(Some(waker)));
         }
         self.wakeups.wake_all();
     }

@@ -2,16 +2,13 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
 use super::handler_error::HandlerError;
-use crate::session::{CallId, MAX_CHUNK, Payload};
-
-/// Bytes a response may have queued before [`FrameSender::send`] waits.
-const SEND_AHEAD: usize = 2 * MAX_CHUNK;
+use crate::session::{CallId, Chunk, Payload};
 
 /// Frames of a request that its handler has not taken yet.
 #[derive(Debug, Default)]
@@ -20,6 +17,17 @@ pub(super) struct Inbox {
     pub(super) complete: bool,
     pub(super) receiver: Option<Waker>,
     pub(super) sender: Option<Waker>,
+    /// Wakes whoever waits for the call to be over.
+    pub(super) closed: Option<Waker>,
+}
+
+impl Inbox {
+    /// Everybody who waits for something of the call.
+    pub(super) fn take_wakers(&mut self) -> impl Iterator<Item = Waker> {
+        [self.receiver.take(), self.sender.take(), self.closed.take()]
+            .into_iter()
+            .flatten()
+    }
 }
 
 /// A connection, as the halves of its calls see it.
@@ -31,8 +39,14 @@ pub(super) trait Link: Send + Sync {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Bytes>, HandlerError>>;
 
-    /// Ready when less than `limit` bytes of the response are unsent, or nobody waits for it any more.
-    fn poll_room(&self, call: CallId, limit: usize, cx: &mut Context<'_>) -> Poll<()>;
+    /// Ready when there is room for a further piece of the response; false when nobody waits for it any more.
+    fn poll_room(&self, call: CallId, cx: &mut Context<'_>) -> Poll<bool>;
+
+    /// Ready when nobody waits for the response any more.
+    fn poll_closed(&self, call: CallId, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Sends a piece of a response of records; false if nobody waits for it any more.
+    fn push(&self, call: CallId, chunk: Chunk, last: bool) -> bool;
 
     /// Sends a part of the response; false if nobody waits for it any more.
     fn send(&self, call: CallId, payload: Payload, last: bool) -> bool;
@@ -59,6 +73,8 @@ impl fmt::Debug for Inbound {
 pub struct FrameReceiver {
     inbound: Option<Inbound>,
     first: Option<Bytes>,
+    /// Credit of what was consumed, of which the session does not know yet.
+    consumed: AtomicUsize,
 }
 
 impl FrameReceiver {
@@ -66,7 +82,33 @@ impl FrameReceiver {
         Self {
             inbound,
             first: Some(first),
+            consumed: AtomicUsize::new(0),
         }
+    }
+
+    /// The data of the next frame that has any: of a request of records, whole records. `None` when the request is
+    /// complete.
+    ///
+    /// # Errors
+    ///
+    /// As for [`frame`](Self::frame).
+    pub fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, HandlerError>> {
+        if let Some(first) = self.first.take().filter(|first| !first.is_empty()) {
+            return Poll::Ready(Ok(Some(first)));
+        }
+        match &self.inbound {
+            Some(Inbound { link, call }) => link.poll_frame(*call, cx),
+            None => Poll::Ready(Ok(None)),
+        }
+    }
+
+    /// Says that messages which cost so much credit were consumed, so that the client may send as much again: their
+    /// bytes, and [`MESSAGE_COST`](crate::session::MESSAGE_COST) for each.
+    pub fn consumed(&self, cost: usize) {
+        self.consumed.fetch_add(cost, Ordering::Relaxed);
     }
 
     /// The next frame's data; `None` when the request is complete.
@@ -79,13 +121,7 @@ impl FrameReceiver {
     ///
     /// Dropping the future loses no frame.
     pub async fn frame(&mut self) -> Result<Option<Bytes>, HandlerError> {
-        if let Some(first) = self.first.take().filter(|first| !first.is_empty()) {
-            return Ok(Some(first));
-        }
-        let Some(Inbound { link, call }) = &self.inbound else {
-            return Ok(None);
-        };
-        poll_fn(|cx| link.poll_frame(*call, cx)).await
+        poll_fn(|cx| self.poll_frame(cx)).await
     }
 
     /// The rest of the request as one piece, at most `limit` bytes.
@@ -135,7 +171,45 @@ impl FrameSender {
         Arc::clone(&self.begun)
     }
 
-    /// Sends a piece of the response. It goes out when the next piece is given or the response is finished. Empty
+    /// Ready when there is room for a further piece of the response.
+    ///
+    /// # Errors
+    ///
+    /// Nobody waits for the response any more.
+    pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), HandlerError>> {
+        match &self.inbound {
+            Some(Inbound { link, call }) => match link.poll_room(*call, cx) {
+                Poll::Ready(true) => Poll::Ready(Ok(())),
+                Poll::Ready(false) => Poll::Ready(Err(unwanted())),
+                Poll::Pending => Poll::Pending,
+            },
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Ready when nobody waits for the response any more: it is complete, or the call was given up.
+    pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &self.inbound {
+            Some(Inbound { link, call }) => link.poll_closed(*call, cx),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Sends whole records; `last` completes the response. What is pushed while the piece before still waits may share
+    /// its frame.
+    ///
+    /// # Errors
+    ///
+    /// Nobody waits for the response any more.
+    pub fn push(&mut self, chunk: Chunk, last: bool) -> Result<(), HandlerError> {
+        self.begun.store(true, Ordering::Release);
+        match &self.inbound {
+            Some(Inbound { link, call }) if !link.push(*call, chunk, last) => Err(unwanted()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends a piece of a raw response. It goes out when the next piece is given or the response is finished. Empty
     /// pieces are skipped.
     ///
     /// # Errors
@@ -151,12 +225,12 @@ impl FrameSender {
         }
         self.ready().await;
         match self.held.replace(data) {
-            Some(before) => self.push(before, false),
+            Some(before) => self.push_raw(before, false),
             None => Ok(()),
         }
     }
 
-    /// Sends the last piece, which may be empty if another was sent before, and completes the response.
+    /// Sends the last piece of a raw response, which may be empty if another was sent before, and completes the response.
     ///
     /// # Errors
     ///
@@ -169,16 +243,16 @@ impl FrameSender {
         self.ready().await;
         let last = match (self.held.take(), data.is_empty()) {
             (Some(before), false) => {
-                self.push(before, false)?;
+                self.push_raw(before, false)?;
                 data
             }
             (Some(before), true) => before,
             (None, _) => data,
         };
-        self.push(last, true)
+        self.push_raw(last, true)
     }
 
-    fn push(&self, data: Bytes, last: bool) -> Result<(), HandlerError> {
+    fn push_raw(&self, data: Bytes, last: bool) -> Result<(), HandlerError> {
         self.begun.store(true, Ordering::Release);
         let Some(Inbound { link, call }) = &self.inbound else {
             return Ok(());
@@ -186,14 +260,16 @@ impl FrameSender {
         if link.send(*call, Payload::Whole(data), last) {
             Ok(())
         } else {
-            Err(HandlerError::new("nobody waits for the response any more"))
+            Err(unwanted())
         }
     }
 
-    async fn ready(&self) {
-        let Some(Inbound { link, call }) = &self.inbound else {
-            return;
-        };
-        poll_fn(|cx| link.poll_room(*call, SEND_AHEAD, cx)).await;
+    async fn ready(&mut self) {
+        // Whether anybody waits is said when the piece is sent.
+        let _ = poll_fn(|cx| self.poll_ready(cx)).await;
     }
+}
+
+fn unwanted() -> HandlerError {
+    HandlerError::new("nobody waits for the response any more")
 }

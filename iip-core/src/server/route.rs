@@ -123,6 +123,12 @@ impl Incoming {
         }
     }
 
+    /// The two halves of a call whose route takes frames one by one. `self`'s path, peer and arrival are to be asked
+    /// before.
+    pub fn into_streams(mut self) -> (FrameReceiver, FrameSender) {
+        self.take_frames()
+    }
+
     pub(super) fn take_frames(&mut self) -> (FrameReceiver, FrameSender) {
         let inbound = self.inbound.take();
         let first = std::mem::take(&mut self.data);
@@ -138,12 +144,17 @@ impl Incoming {
 pub struct Reply(pub(super) Option<Payload>);
 
 impl Reply {
+    /// The response was sent, and completed, frame by frame.
+    pub fn sent() -> Self {
+        Self(None)
+    }
+
     /// The payload, unless a response was begun frame by frame.
     pub(super) fn unless_begun(payload: Payload, begun: &AtomicBool) -> Self {
         Self((!begun.load(Ordering::Acquire)).then_some(payload))
     }
 
-    /// The whole response; `None` if it was sent frame by frame.
+    /// The whole response, or the last frame of a response of records that was begun; `None` if it was sent frame by frame.
     pub fn into_payload(self) -> Option<Payload> {
         self.0
     }
@@ -166,6 +177,8 @@ pub enum Failure {
     Panicked,
     /// The server's grace is over, and the handler was aborted.
     Aborted,
+    /// The client gave the call up.
+    Cancelled,
 }
 
 impl Failure {
@@ -176,6 +189,10 @@ impl Failure {
             Self::Aborted => ErrorReply::new(
                 ErrorReply::HANDLER_FAILED,
                 "handler fail:the server stopped",
+            ),
+            Self::Cancelled => ErrorReply::new(
+                ErrorReply::HANDLER_FAILED,
+                "handler fail:the client gave the call up",
             ),
         }
     }

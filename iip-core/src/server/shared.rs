@@ -12,7 +12,7 @@ use super::frames::{Inbox, Link};
 use super::handler_error::HandlerError;
 use super::route::{Peer, Router};
 use crate::conn::Alarm;
-use crate::session::{CallId, Payload, ServerSession};
+use crate::session::{CallId, Chunk, Payload, SEND_AHEAD, ServerSession};
 
 /// What all connections of a server share.
 pub(super) struct ServerCore {
@@ -140,7 +140,9 @@ impl ServerShared {
             state.abandoned -= usize::from(running.abandoned);
         }
         let inbox = state.inboxes.remove(&call);
-        let unread = inbox.map_or(0, |inbox| inbox.frames.iter().map(Bytes::len).sum());
+        let unread = inbox
+            .as_ref()
+            .map_or(0, |inbox| inbox.frames.iter().map(Bytes::len).sum());
         state.unread -= unread;
         let mut driver = None;
         if let Some(reply) = reply.filter(|_| !state.closed) {
@@ -152,6 +154,9 @@ impl ServerShared {
         }
         drop(state);
         wake(driver);
+        if let Some(mut inbox) = inbox {
+            inbox.take_wakers().for_each(Waker::wake);
+        }
     }
 
     /// Runs `act` on the session, and lets the driver look at what came of it.
@@ -199,32 +204,63 @@ impl Link for ServerShared {
         Poll::Pending
     }
 
-    fn poll_room(&self, call: CallId, limit: usize, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_room(&self, call: CallId, cx: &mut Context<'_>) -> Poll<bool> {
         let mut state = self.lock();
-        if state.closed || state.session.unsent(call) < limit {
-            return Poll::Ready(());
+        if state.closed || !state.session.is_owed(call) {
+            return Poll::Ready(false);
+        }
+        if state.session.unsent(call) < SEND_AHEAD {
+            return Poll::Ready(true);
         }
         match state.inboxes.get_mut(&call) {
             Some(inbox) => {
                 inbox.sender = Some(cx.waker().clone());
                 Poll::Pending
             }
-            None => Poll::Ready(()),
+            None => Poll::Ready(false),
         }
+    }
+
+    fn poll_closed(&self, call: CallId, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        let over = state.closed || !state.session.is_owed(call);
+        match state.inboxes.get_mut(&call) {
+            Some(inbox) if !over => {
+                inbox.closed = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
+    }
+
+    fn push(&self, call: CallId, chunk: Chunk, last: bool) -> bool {
+        let mut state = self.lock();
+        let sent = !state.closed && state.session.push(call, chunk, last);
+        let driver = state.driver.schedule();
+        let wakers = end_inbox(&mut state, call, last);
+        drop(state);
+        wake(driver);
+        wakers.into_iter().for_each(Waker::wake);
+        sent
     }
 
     fn send(&self, call: CallId, payload: Payload, last: bool) -> bool {
         let mut state = self.lock();
         let sent = !state.closed && state.session.send(call, payload, last);
         let driver = state.driver.schedule();
-        // No further frame comes for who answers early.
-        let inbox = state.inboxes.get_mut(&call).filter(|_| last);
-        let receiver = inbox.and_then(|inbox| inbox.receiver.take());
+        let wakers = end_inbox(&mut state, call, last);
         drop(state);
         wake(driver);
-        wake(receiver);
+        wakers.into_iter().for_each(Waker::wake);
         sent
     }
+}
+
+/// Once a response is complete, whoever waits for something of the call has to know: no further frame comes for who
+/// answers early.
+fn end_inbox(state: &mut ServerState, call: CallId, last: bool) -> Vec<Waker> {
+    let inbox = state.inboxes.get_mut(&call).filter(|_| last);
+    inbox.map_or_else(Vec::new, |inbox| inbox.take_wakers().collect())
 }
 
 fn wake(waker: Option<Waker>) {

@@ -116,7 +116,7 @@ pub(crate) struct SmallFrames {
 
 impl SmallFrames {
     /// A frame of this size costs its peer nothing.
-    const SIZE: usize = 256;
+    pub(crate) const SIZE: usize = 256;
     /// 100 empty frames.
     const FULL: usize = 100 * Self::SIZE;
 

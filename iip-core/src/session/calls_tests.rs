@@ -264,10 +264,8 @@ fn a_request_of_several_frames() {
             sent(3, "/", 3, data("")),
         ]
     );
-    assert!(matches!(
-        rig.events()[..],
-        [ClientEvent::Writable { .. }, ClientEvent::Writable { .. }]
-    ));
+    // Of the first request. Of the second so little was queued that no sender waits.
+    assert!(matches!(rig.events()[..], [ClientEvent::Writable { call: of }] if of != call));
 }
 
 /// Whether each of some calls may have run, for every number of bytes the socket can have accepted.

@@ -52,7 +52,7 @@ pub enum ServerEvent {
         /// The call.
         call: CallId,
     },
-    /// All that the call's sender queued has gone out.
+    /// Little is left unsent of what the call's sender queued: it may go on.
     Writable {
         /// The call.
         call: CallId,
@@ -98,7 +98,7 @@ pub enum ClientEvent {
     Draining,
     /// An abandoned call has been unanswered for long: this connection should be replaced.
     Stuck,
-    /// All that the call's sender queued has gone out.
+    /// Little is left unsent of what the call's sender queued: it may go on.
     Writable {
         /// The call.
         call: CallId,

@@ -1,5 +1,7 @@
 use bytes::Bytes;
 
+use super::cost::{self, PIECE};
+
 /// Most data a frame between native peers carries, the envelope's 4 bytes included. Larger data is cut, so that a
 /// small call waits for at most this much of each large one.
 pub const MAX_CHUNK: usize = 32 * 1024;
@@ -7,11 +9,15 @@ pub const MAX_CHUNK: usize = 32 * 1024;
 /// Longest head of a [`Chunk`], bytes.
 pub(super) const MAX_CHUNK_HEAD: usize = 24;
 
+/// The cost of a chunk that was not told: it is read from the chunk's records.
+const NOT_TOLD: u32 = u32::MAX;
+
 /// The data of one frame in two parts: a few bytes written beside, and a shared piece of a large message.
 #[derive(Debug, Clone)]
 pub struct Chunk {
     head: [u8; MAX_CHUNK_HEAD],
     head_length: u8,
+    cost: u32,
     /// The second part.
     pub body: Bytes,
 }
@@ -29,7 +35,25 @@ impl Chunk {
         Self {
             head: array,
             head_length: length,
+            cost: NOT_TOLD,
             body,
+        }
+    }
+
+    /// Says what the chunk's records cost of its call's credit, which saves reading them again: the bytes of messages in
+    /// it, and [`MESSAGE_COST`](super::MESSAGE_COST) for each message that begins in it. At most [`PIECE`].
+    #[must_use]
+    pub fn costing(mut self, cost: usize) -> Self {
+        debug_assert!(cost <= PIECE);
+        self.cost = u32::try_from(cost).unwrap_or(NOT_TOLD);
+        self
+    }
+
+    /// What the chunk costs of its call's credit, if its data is records.
+    pub fn cost(&self) -> usize {
+        match self.cost {
+            NOT_TOLD => cost::cost(self.head(), &self.body),
+            cost => cost as usize,
         }
     }
 

@@ -455,7 +455,7 @@ fn a_response_of_several_frames() {
 }
 
 #[test]
-fn a_sender_hears_when_its_queue_is_empty() {
+fn a_sender_hears_when_little_is_left_in_its_queue() {
     let mut rig = ServerRig::native(Limits::default(), 4);
     rig.frame(1, "/raw", 2, b"x");
     let call = rig.call();

@@ -9,74 +9,34 @@ use std::collections::{HashMap, VecDeque};
 use bytes::Bytes;
 
 use super::channel::CallId;
-use super::control::{ENVELOPE_LENGTH, envelope};
+use super::cost::PIECE;
+use super::framing::Framing;
 use super::payload::{Chunk, MAX_CHUNK, Payload};
-use crate::wire::{ChannelId, FrameKind, MAX_DATA, Path, encode_header};
+use crate::wire::ChannelId;
 
 /// Bytes a channel may send in one turn. Half a chunk: two channels with full chunks alternate frame by frame.
 const QUANTUM: usize = 16 * 1024;
 
+/// Unsent bytes at which whoever sends piece by piece waits.
+pub(crate) const SEND_AHEAD: usize = 2 * MAX_CHUNK;
+
+/// Unsent bytes at which it goes on: early enough for the next piece to be there before the last one is out.
+const SEND_AGAIN: usize = SEND_AHEAD / 2;
+
+/// A piece up to this size is put behind the one before in the same frame, if that still waits. Copying a larger one
+/// costs more than a frame.
+const MERGED: usize = 4 * 1024;
+
 /// Bytes handed to the driver at a time. Small, so that what is queued meanwhile gets in between.
 const TRANSMIT_TARGET: usize = 64 * 1024;
-
-/// How the frames of one message look.
-#[derive(Debug, Clone)]
-pub(crate) struct Framing {
-    pub(crate) response: bool,
-    /// `None`: the path `/`.
-    pub(crate) path: Option<Path>,
-    /// Flags and sequence number.
-    pub(crate) envelope: Option<(u8, u16)>,
-    /// Most data of a frame, the envelope included.
-    pub(crate) max_data: usize,
-}
-
-impl Framing {
-    fn kind(&self, first: bool, last: bool) -> FrameKind {
-        if self.response {
-            FrameKind::response(first, last)
-        } else {
-            FrameKind::request(first, last)
-        }
-    }
-
-    fn encode(
-        &self,
-        out: &mut Vec<u8>,
-        call: CallId,
-        place: (bool, bool),
-        head: &[u8],
-        body: &[u8],
-    ) {
-        let prefix = self.envelope.map(|(flags, seq)| envelope(flags, seq));
-        let length = prefix.map_or(0, |p| p.len()) + head.len() + body.len();
-        let path = match &self.path {
-            Some(path) if self.response => path.path(),
-            // Requests of several frames go to native servers only, which read the path of the first.
-            Some(path) if place.0 => path.as_str(),
-            _ => "/",
-        };
-        // Every caller bounds the data by `max_data`, which is at most MAX_DATA.
-        let length = u32::try_from(length).unwrap_or(MAX_DATA);
-        encode_header(out, self.kind(place.0, place.1), path, call.channel, length);
-        if let Some(prefix) = prefix {
-            out.extend_from_slice(&prefix);
-        }
-        out.extend_from_slice(head);
-        out.extend_from_slice(body);
-    }
-
-    /// Bytes of data left for the payload in each frame.
-    fn room(&self) -> usize {
-        self.max_data - self.envelope.map_or(0, |_| ENVELOPE_LENGTH)
-    }
-}
 
 #[derive(Debug)]
 struct Item {
     call: CallId,
     framing: Framing,
     body: Body,
+    /// What the records cost of the call's credit.
+    cost: usize,
     first: bool,
     last: bool,
 }
@@ -84,6 +44,8 @@ struct Item {
 #[derive(Debug)]
 enum Body {
     Chunk(Chunk),
+    /// Several small pieces of records in one frame.
+    Batch(Vec<u8>),
     /// Cut into frames of `Framing::room` as they go out.
     Split(Bytes),
 }
@@ -92,6 +54,8 @@ enum Body {
 struct Lane {
     items: VecDeque<Item>,
     deficit: usize,
+    /// Unsent bytes.
+    queued: usize,
 }
 
 /// What [`SendQueue::withdraw`] found.
@@ -129,6 +93,8 @@ pub(crate) struct Step {
     pub(crate) last: bool,
     /// Nothing of the call is queued any more.
     pub(crate) drained: bool,
+    /// Little enough is queued now for its sender to go on, and was not before.
+    pub(crate) room: bool,
 }
 
 impl SendQueue {
@@ -180,16 +146,44 @@ impl SendQueue {
         }
     }
 
+    /// Queues a piece of records. Behind another small one that still waits, it joins that one's frame.
+    pub(crate) fn push_chunk(
+        &mut self,
+        call: CallId,
+        framing: &Framing,
+        chunk: Chunk,
+        first: bool,
+        last: bool,
+    ) {
+        if !first
+            && chunk.len() <= MERGED
+            && let Some(lane) = self.lanes.get_mut(&call.channel)
+            && let Some(item) = lane.items.back_mut()
+            && item.merge(call, &chunk, last)
+        {
+            lane.queued += chunk.len();
+            self.queued += chunk.len();
+            return;
+        }
+        self.enqueue(call, framing, Body::Chunk(chunk), first, last);
+    }
+
     fn enqueue(&mut self, call: CallId, framing: &Framing, body: Body, first: bool, last: bool) {
-        self.queued += body.len();
         let lane = self.lanes.entry(call.channel).or_default();
         if lane.items.is_empty() {
             self.turns.push_back(call.channel);
         }
+        self.queued += body.len();
+        lane.queued += body.len();
+        let cost = match &body {
+            Body::Chunk(chunk) if framing.envelope.is_some() => chunk.cost(),
+            _ => 0,
+        };
         lane.items.push_back(Item {
             call,
             framing: framing.clone(),
             body,
+            cost,
             first,
             last,
         });
@@ -212,9 +206,7 @@ impl SendQueue {
 
     /// Unsent bytes in the queue of one channel.
     pub(crate) fn queued_on(&self, channel: ChannelId) -> usize {
-        self.lanes.get(&channel).map_or(0, |lane| {
-            lane.items.iter().map(|item| item.body.len()).sum()
-        })
+        self.lanes.get(&channel).map_or(0, |lane| lane.queued)
     }
 
     /// Whether no frame of the call's message is out yet.
@@ -254,6 +246,7 @@ impl SendQueue {
             false
         });
         self.queued = self.queued.saturating_sub(dropped);
+        lane.queued = lane.queued.saturating_sub(dropped);
         if lane.items.is_empty() {
             self.lanes.remove(&call.channel);
             self.turns.retain(|channel| *channel != call.channel);
@@ -286,6 +279,8 @@ impl SendQueue {
                 }
                 lane.deficit = lane.deficit.saturating_sub(size);
                 self.queued = self.queued.saturating_sub(size);
+                let before_this = lane.queued;
+                lane.queued = lane.queued.saturating_sub(size);
                 let (call, first, last) = (item.call, item.first, item.last);
                 let done = item.encode_next(out);
                 if done {
@@ -297,8 +292,9 @@ impl SendQueue {
                     first,
                     last: last && done,
                     drained: lane.items.front().is_none_or(|next| next.call != call),
+                    room: before_this >= SEND_AGAIN && lane.queued < SEND_AGAIN,
                 };
-                if step.first || step.last || step.drained {
+                if step.first || step.last || step.drained || step.room {
                     self.steps.push(step);
                 }
             }
@@ -332,16 +328,38 @@ impl Body {
     fn len(&self) -> usize {
         match self {
             Self::Chunk(chunk) => chunk.len(),
+            Self::Batch(data) => data.len(),
             Self::Split(data) => data.len(),
         }
     }
 }
 
 impl Item {
+    /// Puts a small piece into the same frame, if it belongs to the call and there is room. False: it does not.
+    fn merge(&mut self, call: CallId, chunk: &Chunk, last: bool) -> bool {
+        let cost = self.cost + chunk.cost();
+        let fits = self.body.len() + chunk.len() <= self.framing.room() && cost <= PIECE;
+        if self.call != call || self.last || self.framing.envelope.is_none() || !fits {
+            return false;
+        }
+        if let Body::Chunk(before) = &self.body {
+            self.body = Body::Batch([before.head(), &before.body].concat());
+        }
+        let Body::Batch(data) = &mut self.body else {
+            return false;
+        };
+        data.extend_from_slice(chunk.head());
+        data.extend_from_slice(&chunk.body);
+        self.cost = cost;
+        self.last = last;
+        true
+    }
+
     /// Payload bytes of the next frame.
     fn next_frame(&self) -> usize {
         match &self.body {
             Body::Chunk(chunk) => chunk.len(),
+            Body::Batch(data) => data.len(),
             Body::Split(data) => data.len().min(self.framing.room()),
         }
     }
@@ -357,6 +375,11 @@ impl Item {
                     chunk.head(),
                     &chunk.body,
                 );
+                true
+            }
+            Body::Batch(data) => {
+                let place = (self.first, self.last);
+                self.framing.encode(out, self.call, place, &[], data);
                 true
             }
             Body::Split(data) => {

@@ -1,7 +1,8 @@
 use bytes::Bytes;
 
+use super::framing::Framing;
 use super::rig_tests::{Sent, chunks, decode_all, payload};
-use super::send_queue::{Framing, SendQueue, Withdrawn};
+use super::send_queue::{SendQueue, Withdrawn};
 use super::*;
 use crate::wire::ChannelId;
 
@@ -186,11 +187,15 @@ fn steps_name_the_end_of_first_and_last_frames() {
     assert_eq!(ends.len(), 3);
     let found: Vec<_> = steps
         .iter()
-        .map(|step| (step.end, step.first, step.last, step.drained))
+        .map(|step| (step.end, step.first, step.last, step.drained, step.room))
         .collect();
     assert_eq!(
         found,
-        [(ends[0], true, false, false), (ends[2], false, true, true)]
+        [
+            (ends[0], true, false, false, false),
+            (ends[1], false, false, false, true),
+            (ends[2], false, true, true, false)
+        ]
     );
     // A part of a message that leaves nothing behind.
     queue.push(call(1), &NATIVE, payload(vec![0; 40_000]), true, false);

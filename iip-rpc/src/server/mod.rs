@@ -1,10 +1,14 @@
 //! The called side.
 
+mod answers;
 mod builder;
+mod dispatch;
 mod handle;
 mod methods;
 mod route;
 mod serve;
+mod stream_route;
+mod task;
 
 #[cfg(test)]
 mod route_tests;

@@ -10,8 +10,10 @@ use iip_core::session::{Delivery, ErrorReply, Format, Payload};
 use prost::Message;
 
 use super::handle;
+use crate::cancellation::Scope;
 use crate::deadline::{Inherit, now, on_arrival};
 use crate::envelope::{self, Direction, Head, MessageBytes, Trailer};
+use crate::stream::cancelled;
 use crate::{MethodDescriptor, Request, Response, Status, plain};
 
 /// A unary method behind a connection: decodes what arrives, runs the handler, encodes what it answers.
@@ -47,26 +49,33 @@ where
             future: Box::pin(None),
             enveloped: false,
             deadline: None,
+            scope: None,
             types: PhantomData,
         })
     }
 
     fn failure(&self, failure: &Failure, enveloped: bool) -> Payload {
-        if enveloped {
-            let status = match failure {
-                Failure::Expired => handle::expired(),
-                Failure::Panicked => handle::panicked(),
-                _ => Status::unavailable("the server stopped before the method ended"),
-            };
-            return failed(&status, false, true);
-        }
-        let (code, text) = match failure {
-            Failure::Expired => (ErrorReply::DEADLINE_EXCEEDED, "deadline exceeded"),
-            Failure::Panicked => (ErrorReply::NO_RESPONSE, "handle no response"),
-            _ => (ErrorReply::DRAINING, "stopping"),
-        };
-        Payload::from(plain::json(code, text))
+        self::failure(failure, enveloped)
     }
+}
+
+/// The answer to a call that the framework ends itself.
+pub(super) fn failure(failure: &Failure, enveloped: bool) -> Payload {
+    if enveloped {
+        let status = match failure {
+            Failure::Expired => handle::expired(),
+            Failure::Panicked => handle::panicked(),
+            Failure::Cancelled => cancelled(),
+            _ => Status::unavailable("the server stopped before the method ended"),
+        };
+        return failed(&status, false, true);
+    }
+    let (code, text) = match failure {
+        Failure::Expired => (ErrorReply::DEADLINE_EXCEEDED, "deadline exceeded"),
+        Failure::Panicked => (ErrorReply::NO_RESPONSE, "handle no response"),
+        _ => (ErrorReply::DRAINING, "stopping"),
+    };
+    Payload::from(plain::json(code, text))
 }
 
 /// Runs one call after another of a method on a connection. What it holds is allocated once: a call whose handler is
@@ -81,6 +90,8 @@ struct UnaryRunner<F, Fut, Req, Res> {
     future: Pin<Box<Option<Fut>>>,
     enveloped: bool,
     deadline: Option<Instant>,
+    /// Made for the first call, and used call after call: the connection stays the same.
+    scope: Option<Arc<Scope>>,
     types: PhantomData<fn(Req) -> Res>,
 }
 
@@ -89,10 +100,11 @@ fn read(
     incoming: Incoming,
     descriptor: &'static MethodDescriptor,
     max_message: usize,
+    scope: &Arc<Scope>,
 ) -> Result<(MessageBytes, Request<()>), Status> {
     let mut request = Request::new(());
     request.set_method(descriptor);
-    request.set_peer(Arc::clone(incoming.peer()));
+    request.enter(scope);
     if !incoming.is_enveloped() {
         return Ok((plain::incoming(incoming.into_data()), request));
     }
@@ -106,7 +118,7 @@ fn read(
         return Err(handle::expired());
     }
     let Some(message) = inbound.message.filter(|_| inbound.cancelled.is_none()) else {
-        return Err(Status::cancelled("the caller gave the call up"));
+        return Err(cancelled());
     };
     request.set_deadline(deadline);
     request.set_metadata(inbound.head.metadata);
@@ -122,7 +134,11 @@ where
 {
     fn begin(mut self: Pin<&mut Self>, request: Incoming) {
         self.enveloped = request.is_enveloped();
-        let begun = read(request, self.descriptor, self.max_message);
+        let this = &mut *self;
+        let scope = this
+            .scope
+            .get_or_insert_with(|| Scope::new(Some(Arc::clone(request.peer()))));
+        let begun = read(request, this.descriptor, this.max_message, scope);
         self.deadline = match &begun {
             Ok((_, request)) => request.deadline(),
             Err(_) => None,
@@ -163,6 +179,9 @@ where
             return Poll::Pending;
         };
         this.future.set(None);
+        if let Some(scope) = &this.scope {
+            scope.end();
+        }
         let payload = match result.and_then(|response| succeeded(response, enveloped)) {
             Ok(payload) => payload,
             // A status that a handler passes on from a call of its own says nothing of this call, which did run.
@@ -172,9 +191,19 @@ where
     }
 }
 
+impl<F, Fut, Req, Res> Drop for UnaryRunner<F, Fut, Req, Res> {
+    fn drop(&mut self) {
+        // In the middle of a call, if it was given up.
+        self.future.set(None);
+        if let Some(scope) = &self.scope {
+            scope.end();
+        }
+    }
+}
+
 fn succeeded<Res: Message>(response: Response<Res>, enveloped: bool) -> Result<Payload, Status> {
     let (body, response) = handle::encode(response)?.take();
-    let message = body.into_message();
+    let message = body.into_message()?;
     Ok(if enveloped {
         envelope::write(
             Head::to_record(None, response.metadata_map()),

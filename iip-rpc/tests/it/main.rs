@@ -14,4 +14,6 @@ mod plain;
 mod raw;
 mod settings;
 mod shutdown;
+mod streaming;
+mod streams;
 mod tidy;

@@ -7,9 +7,10 @@ use super::state::{ClientSession, MAX_PLAIN_CHANNELS};
 use crate::session::channel::{CallId, Delivery, Format, MessageState, Profile};
 use crate::session::control::ConnectionEvent;
 use crate::session::event::ClientEvent;
+use crate::session::framing::Framing;
 use crate::session::keep_alive::Need;
-use crate::session::payload::{MAX_CHUNK, Payload};
-use crate::session::send_queue::{Framing, Withdrawn};
+use crate::session::payload::{Chunk, MAX_CHUNK, Payload};
+use crate::session::send_queue::Withdrawn;
 use crate::wire::{ChannelId, MAX_DATA, Path};
 
 /// A CANCEL record with reason 0.
@@ -39,6 +40,17 @@ pub enum OpenError {
     Empty,
     /// A plain server takes a request of one frame only.
     TooLarge,
+}
+
+/// What became of a request that was to end before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It is complete, or was answered.
+    No,
+    /// The server is told, and answers.
+    Told,
+    /// Nothing of it was sent, and no answer will come.
+    Withdrawn,
 }
 
 impl ClientSession {
@@ -149,6 +161,51 @@ impl ClientSession {
             self.channels.entry(call.channel).sent_end = end;
         }
         true
+    }
+
+    /// Sends a further piece of a request of records; `last` completes it. False, and nothing is sent, if the request was
+    /// completed or the call is over.
+    pub fn push(&mut self, call: CallId, chunk: Chunk, last: bool) -> bool {
+        let Some(channel) = self
+            .channel_of(call)
+            .filter(|channel| !channel.request_complete && !channel.response_complete)
+        else {
+            return false;
+        };
+        let Some(seq) = channel.envelope else {
+            return false;
+        };
+        channel.request_complete = last;
+        let framing = Framing {
+            response: false,
+            path: None,
+            envelope: Some((0, seq)),
+            max_data: MAX_CHUNK,
+        };
+        self.output.push_chunk(call, &framing, chunk, false, last);
+        true
+    }
+
+    /// Ends a request of records before its time, with CANCEL in its last frame.
+    pub fn cancel_request(&mut self, call: CallId) -> Cancelled {
+        let open = self.channel_of(call).is_some_and(|channel| {
+            !channel.request_complete && !channel.response_complete && channel.envelope.is_some()
+        });
+        if !open {
+            return Cancelled::No;
+        }
+        self.end_request(call);
+        match self.channel_of(call) {
+            Some(channel) if channel.response_complete => Cancelled::Withdrawn,
+            _ => Cancelled::Told,
+        }
+    }
+
+    /// Whether the call was begun here and not released.
+    pub fn is_current(&self, call: CallId) -> bool {
+        self.channels.get(call.channel).is_some_and(|channel| {
+            channel.generation == call.generation && channel.stage == Stage::Leased
+        })
     }
 
     /// The caller is done with the call, whatever its state. The channel is free when both directions are complete.

@@ -6,5 +6,5 @@ mod receive;
 mod state;
 mod timeout;
 
-pub use calls::{OpenError, OpenOptions};
+pub use calls::{Cancelled, OpenError, OpenOptions};
 pub use state::{ClientConfig, ClientSession};

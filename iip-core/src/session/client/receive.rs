@@ -4,11 +4,12 @@ use bytes::{Buf, Bytes};
 
 use super::lease::Stage;
 use super::state::{ClientSession, System};
-use crate::session::assembly::{Added, Assembly};
+use crate::session::assembly::{Added, Assembly, SmallFrames};
 use crate::session::channel::{CallId, Delivery, Profile};
 use crate::session::control::{
     self, ConnectionEvent, ENVELOPE_LENGTH, ENVELOPE_RESPONSE, ErrorReply, HelloReply,
 };
+use crate::session::cost::cost;
 use crate::session::error::Violation;
 use crate::session::event::ClientEvent;
 use crate::session::limits::most_data;
@@ -72,11 +73,7 @@ impl ClientSession {
         let events = self
             .events_channel
             .is_some_and(|(call, _)| call.channel == id);
-        if !events
-            && !self
-                .small_frames
-                .admit(announced, !kind.is_first(), kind.is_last())
-        {
+        if !events && !self.admit(&frame, announced) {
             return Err(Violation::Flood("frames that carry next to nothing"));
         }
         if id == ChannelId::ZERO {
@@ -141,6 +138,24 @@ impl ClientSession {
             return Ok(());
         }
         self.deliver(call, kind, data, announced, now)
+    }
+
+    /// Counts a frame; false if there were too many that carry next to nothing. Messages, however small, are
+    /// something.
+    fn admit(&mut self, frame: &Frame, announced: usize) -> bool {
+        let kind = frame.kind();
+        let small = !kind.is_first() && !kind.is_last() && announced < SmallFrames::SIZE;
+        if small {
+            let channel = self.channels.get(frame.channel());
+            let enveloped = channel.is_some_and(|channel| channel.envelope.is_some());
+            let data = frame.clone().into_data();
+            let records = data.get(ENVELOPE_LENGTH..).unwrap_or_default();
+            if enveloped && cost(&[], records) > 0 {
+                return true;
+            }
+        }
+        self.small_frames
+            .admit(announced, !kind.is_first(), kind.is_last())
     }
 
     fn deliver(

@@ -11,12 +11,13 @@ use crate::session::channel::{CallId, Profile};
 use crate::session::control::{self, ConnectionEvent, Hello};
 use crate::session::error::{Ended, Violation};
 use crate::session::event::ClientEvent;
+use crate::session::framing::Framing;
 use crate::session::keep_alive::{KeepAlive, Pinger};
 use crate::session::limits::Limits;
 use crate::session::payload::{MAX_CHUNK, Payload};
 use crate::session::progress::ReadProgress;
 use crate::session::rate::TokenBucket;
-use crate::session::send_queue::{Framing, SendQueue};
+use crate::session::send_queue::SendQueue;
 use crate::session::table::ChannelTable;
 use crate::wire::{ChannelId, Decoded, Decoder, MAX_DATA, Path};
 
@@ -244,9 +245,11 @@ impl ClientSession {
                     channel.sent_end = step.end;
                 }
             }
-            if step.drained {
+            if step.room {
                 self.pending_events
                     .push_back(ClientEvent::Writable { call });
+            }
+            if step.drained {
                 self.settle(call.channel);
             }
         }

@@ -10,8 +10,8 @@ use crate::session::control::{
 };
 use crate::session::error::{Ended, Violation};
 use crate::session::event::Lookup;
+use crate::session::framing::Framing;
 use crate::session::payload::{MAX_CHUNK, Payload};
-use crate::session::send_queue::Framing;
 use crate::wire::{ChannelId, Frame, Path};
 
 impl<L: Lookup> ServerSession<L> {

@@ -3,9 +3,10 @@ use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::session::assembly::{Added, Assembly};
+use crate::session::assembly::{Added, Assembly, SmallFrames};
 use crate::session::channel::{CallId, Delivery, Format, MessageState, Profile};
 use crate::session::control::{self, ENVELOPE_LENGTH, ErrorReply};
+use crate::session::cost::cost;
 use crate::session::error::Violation;
 use crate::session::event::{Lookup, RouteInfo, ServerEvent};
 use crate::session::limits::most_data;
@@ -73,11 +74,7 @@ impl<L: Lookup> ServerSession<L> {
         let events = self
             .events_channel
             .is_some_and(|(call, _)| call.channel == id);
-        if !events
-            && !self
-                .small_frames
-                .admit(announced, !kind.is_first(), kind.is_last())
-        {
+        if !events && !self.admit(&frame, announced) {
             return Err(Violation::Flood("frames that carry next to nothing"));
         }
         self.channels.entry(id).incoming = next;
@@ -90,6 +87,28 @@ impl<L: Lookup> ServerSession<L> {
             self.settle(id);
         }
         Ok(())
+    }
+
+    /// Counts a frame; false if there were too many that carry next to nothing. Messages, however small, are
+    /// something.
+    fn admit(&mut self, frame: &Frame, announced: usize) -> bool {
+        let kind = frame.kind();
+        let small = !kind.is_first() && !kind.is_last() && announced < SmallFrames::SIZE;
+        if small {
+            let channel = self.channels.get(frame.channel());
+            let enveloped = channel.is_some_and(|channel| match &channel.reception {
+                Reception::Stream { envelope } => envelope.is_some(),
+                Reception::Assembly(assembling) => assembling.request.envelope.is_some(),
+                _ => false,
+            });
+            let data = frame.clone().into_data();
+            let records = data.get(ENVELOPE_LENGTH..).unwrap_or_default();
+            if enveloped && cost(&[], records) > 0 {
+                return true;
+            }
+        }
+        self.small_frames
+            .admit(announced, !kind.is_first(), kind.is_last())
     }
 
     pub(super) fn begin_request(

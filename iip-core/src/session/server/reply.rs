@@ -6,8 +6,8 @@ use crate::session::assembly::Assembly;
 use crate::session::channel::{CallId, MessageState, Profile};
 use crate::session::control::{ENVELOPE_RESPONSE, ErrorReply};
 use crate::session::event::{Lookup, ServerEvent};
-use crate::session::payload::{MAX_CHUNK, Payload};
-use crate::session::send_queue::Framing;
+use crate::session::framing::Framing;
+use crate::session::payload::{Chunk, MAX_CHUNK, Payload};
 use crate::wire::{ChannelId, MAX_DATA, Path};
 
 impl<L: Lookup> ServerSession<L> {
@@ -171,6 +171,25 @@ impl<L: Lookup> ServerSession<L> {
         }
         if self.overfull.is_none() && self.output.len() > self.limits.write_hard_limit {
             self.arm(Some(self.last_activity));
+        }
+        true
+    }
+
+    /// Sends a further piece of a response of records; `last` completes it. False, and nothing is sent, if the response
+    /// was completed before, or is none of records.
+    pub fn push(&mut self, call: CallId, chunk: Chunk, last: bool) -> bool {
+        let Some(active) = self
+            .active(call)
+            .filter(|active| active.framing.envelope.is_some())
+        else {
+            return false;
+        };
+        let first = !active.begun;
+        active.begun = true;
+        let framing = active.framing.clone();
+        self.output.push_chunk(call, &framing, chunk, first, last);
+        if last {
+            self.finish_active(call.channel);
         }
         true
     }

@@ -9,10 +9,11 @@ use crate::session::batch::Batch;
 use crate::session::channel::{CallId, MessageState, Profile};
 use crate::session::error::Ended;
 use crate::session::event::{Lookup, RouteInfo, ServerEvent};
+use crate::session::framing::Framing;
 use crate::session::limits::Limits;
 use crate::session::progress::ReadProgress;
 use crate::session::rate::TokenBucket;
-use crate::session::send_queue::{Framing, SendQueue};
+use crate::session::send_queue::SendQueue;
 use crate::session::table::ChannelTable;
 use crate::wire::{Decoded, Decoder, Path};
 
@@ -346,7 +347,7 @@ impl<L: Lookup> ServerSession<L> {
         self.note_pause();
         self.output.transmit(out);
         for step in self.output.take_steps() {
-            if step.drained {
+            if step.room {
                 self.pending_events
                     .push_back(ServerEvent::Writable { call: step.call });
             }
