@@ -1,16 +1,26 @@
+use std::cell::RefCell;
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
 use iip_core::server::Peer;
+
+/// Scopes that a thread keeps for later calls.
+const MOST_KEPT: usize = 64;
+
+thread_local! {
+    static KEPT: RefCell<Vec<Arc<Scope>>> = const { RefCell::new(Vec::new()) };
+}
 
 /// What the calls that run one after another in one place have in common: who called, and which of them is in
 /// progress. Shared, so that a call needs no memory for it.
 #[derive(Default)]
 pub(crate) struct Scope {
     peer: Option<Arc<Peer>>,
+    /// A connection ends the call at its deadline and when it is given up, and the call's handler does not know yet.
+    watched: AtomicBool,
     /// Calls that have ended.
     ended: AtomicU64,
     waiting: Mutex<Vec<Waker>>,
@@ -22,6 +32,50 @@ impl Scope {
             peer,
             ..Self::default()
         })
+    }
+
+    /// The scope of a call that a connection ends at its deadline and when it is given up.
+    pub(crate) fn watched(peer: Arc<Peer>) -> Arc<Self> {
+        Arc::new(Self {
+            peer: Some(peer),
+            watched: AtomicBool::new(true),
+            ..Self::default()
+        })
+    }
+
+    /// Whether a connection ends the call. Said once, to the call's own handler: a call that it passes the request on to
+    /// is another one.
+    pub(crate) fn claim(&self) -> bool {
+        self.watched.swap(false, Ordering::Relaxed)
+    }
+
+    /// A scope that was used before, if there is one; its memory is used again when a call of a connection does not
+    /// end in place.
+    pub(crate) fn reused(peer: &Arc<Peer>) -> Arc<Self> {
+        let kept = KEPT.try_with(|kept| kept.try_borrow_mut().ok()?.pop());
+        if let Ok(Some(mut scope)) = kept
+            && let Some(unused) = Arc::get_mut(&mut scope)
+        {
+            unused.peer = Some(Arc::clone(peer));
+            return scope;
+        }
+        Self::new(Some(Arc::clone(peer)))
+    }
+
+    /// Keeps a scope for [`reused`](Self::reused), unless somebody else still has it.
+    pub(crate) fn keep(mut self: Arc<Self>) {
+        let Some(unused) = Arc::get_mut(&mut self) else {
+            return;
+        };
+        unused.peer = None;
+        // At the end of a thread there is nowhere to keep it.
+        let _ = KEPT.try_with(|kept| {
+            if let Ok(mut kept) = kept.try_borrow_mut()
+                && kept.len() < MOST_KEPT
+            {
+                kept.push(self);
+            }
+        });
     }
 
     pub(crate) fn peer(&self) -> Option<&Arc<Peer>> {

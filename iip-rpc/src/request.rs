@@ -21,8 +21,6 @@ pub struct Request<T> {
     deadline: Option<Instant>,
     method: Option<&'static MethodDescriptor>,
     cancellation: Cancellation,
-    /// A connection ends the call at its deadline and when it is given up.
-    watched: bool,
     /// The first metadata that a building call refused; the call fails with it.
     refused: Option<Box<MetadataError>>,
 }
@@ -38,7 +36,6 @@ impl<T> Request<T> {
             deadline: None,
             method: None,
             cancellation: Cancellation::default(),
-            watched: false,
             refused: None,
         }
     }
@@ -140,7 +137,6 @@ impl<T> Request<T> {
             deadline: self.deadline,
             method: self.method,
             cancellation: self.cancellation,
-            watched: self.watched,
             refused: self.refused,
         };
         (self.message, rest)
@@ -167,16 +163,6 @@ impl<T> Request<T> {
         self.cancellation.scope()
     }
 
-    /// Says that a connection ends the call at its deadline and when it is given up.
-    pub(crate) fn set_watched(&mut self) {
-        self.watched = true;
-    }
-
-    /// Whether a connection does that; said once, since it is not true of a call that passes the request on.
-    pub(crate) fn take_watched(&mut self) -> bool {
-        std::mem::take(&mut self.watched)
-    }
-
     pub(crate) fn set_metadata(&mut self, metadata: Metadata) {
         self.metadata = metadata;
     }
@@ -197,7 +183,6 @@ impl Request<()> {
             deadline: self.deadline,
             method: self.method,
             cancellation: self.cancellation,
-            watched: self.watched,
             refused: self.refused,
         }
     }

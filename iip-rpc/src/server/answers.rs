@@ -63,7 +63,7 @@ impl Answers {
         let failed = std::mem::replace(&mut self.result, Some(Ok(())));
         let mut status = match failed {
             Some(Err(status)) => status,
-            _ => super::handle::panicked(),
+            _ => super::failure::panicked(),
         };
         for (key, value) in self.out.take_trailers().iter() {
             // What exceeds the limits together with the status's own is left out.

@@ -10,6 +10,7 @@ use prost::Message;
 use tokio::time::{Sleep, sleep_until};
 
 use super::answers::Answers;
+use super::failure::{expired, panicked};
 use super::task::{Running, Task};
 use crate::body::{Callee, Drive};
 use crate::cancellation::Scope;
@@ -147,8 +148,8 @@ impl Entered {
         if deadline.is_some_and(|deadline| deadline <= now()) {
             return Err(expired().with_outcome(Outcome::NotProcessed));
         }
-        let watched = request.take_watched();
-        let kept = request.scope().filter(|_| watched).cloned();
+        let kept = request.scope().filter(|scope| scope.claim()).cloned();
+        let timed = kept.is_none();
         let scope = kept.unwrap_or_else(|| {
             // A request that a handler passes on belongs to the call it is in now.
             let peer = request.scope().and_then(|scope| scope.peer().cloned());
@@ -159,7 +160,7 @@ impl Entered {
         Ok(Self {
             scope,
             deadline,
-            timed: !watched,
+            timed,
         })
     }
 
@@ -178,16 +179,6 @@ pub(crate) fn encode<Res: Message>(response: Response<Res>) -> Result<Response<B
         )));
     }
     Ok(response.give(Body::encode(&message)?))
-}
-
-/// What a call gets whose deadline passed.
-pub(crate) fn expired() -> Status {
-    Status::deadline_exceeded("the deadline passed before the method ended")
-}
-
-/// What a call gets whose handler panicked. The panic's text stays here: it is not the caller's business.
-pub(crate) fn panicked() -> Status {
-    Status::internal("the method panicked")
 }
 
 /// Runs a handler's future until it ends, panics or its deadline passes.

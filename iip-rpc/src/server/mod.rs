@@ -3,6 +3,7 @@
 mod answers;
 mod builder;
 mod dispatch;
+mod failure;
 mod handle;
 mod methods;
 mod route;

@@ -6,9 +6,10 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use iip_core::server::{Failure, Incoming, Reply, Route, Runner};
-use iip_core::session::{Delivery, ErrorReply, Format, Payload};
+use iip_core::session::{Delivery, Format, Payload};
 use prost::Message;
 
+use super::failure::{self, failed};
 use super::handle;
 use crate::cancellation::Scope;
 use crate::deadline::{Inherit, now, on_arrival};
@@ -55,27 +56,8 @@ where
     }
 
     fn failure(&self, failure: &Failure, enveloped: bool) -> Payload {
-        self::failure(failure, enveloped)
+        failure::of_framework(failure, enveloped)
     }
-}
-
-/// The answer to a call that the framework ends itself.
-pub(super) fn failure(failure: &Failure, enveloped: bool) -> Payload {
-    if enveloped {
-        let status = match failure {
-            Failure::Expired => handle::expired(),
-            Failure::Panicked => handle::panicked(),
-            Failure::Cancelled => cancelled(),
-            _ => Status::unavailable("the server stopped before the method ended"),
-        };
-        return failed(&status, false, true);
-    }
-    let (code, text) = match failure {
-        Failure::Expired => (ErrorReply::DEADLINE_EXCEEDED, "deadline exceeded"),
-        Failure::Panicked => (ErrorReply::NO_RESPONSE, "handle no response"),
-        _ => (ErrorReply::DRAINING, "stopping"),
-    };
-    Payload::from(plain::json(code, text))
 }
 
 /// Runs one call after another of a method on a connection. What it holds is allocated once: a call whose handler is
@@ -115,7 +97,7 @@ fn read(
     let deadline = on_arrival(arrived, own_timeout, default);
     // Only a timeout of the call's own is worth a look at the clock: a default one has hardly begun.
     if own_timeout.is_some() && deadline.is_some_and(|deadline| deadline <= now()) {
-        return Err(handle::expired());
+        return Err(failure::expired());
     }
     let Some(message) = inbound.message.filter(|_| inbound.cancelled.is_none()) else {
         return Err(cancelled());
@@ -137,7 +119,7 @@ where
         let this = &mut *self;
         let scope = this
             .scope
-            .get_or_insert_with(|| Scope::new(Some(Arc::clone(request.peer()))));
+            .get_or_insert_with(|| Scope::reused(request.peer()));
         let begun = read(request, this.descriptor, this.max_message, scope);
         self.deadline = match &begun {
             Ok((_, request)) => request.deadline(),
@@ -195,8 +177,9 @@ impl<F, Fut, Req, Res> Drop for UnaryRunner<F, Fut, Req, Res> {
     fn drop(&mut self) {
         // In the middle of a call, if it was given up.
         self.future.set(None);
-        if let Some(scope) = &self.scope {
+        if let Some(scope) = self.scope.take() {
             scope.end();
+            scope.keep();
         }
     }
 }
@@ -212,14 +195,5 @@ fn succeeded<Res: Message>(response: Response<Res>, enveloped: bool) -> Result<P
         )
     } else {
         Payload::from(plain::outgoing(message))
-    })
-}
-
-/// The response that carries a status. `not_processed`: the handler was not called.
-fn failed(status: &Status, not_processed: bool, enveloped: bool) -> Payload {
-    Payload::from(if enveloped {
-        Trailer::failed_record(status, not_processed)
-    } else {
-        plain::failure(status)
     })
 }

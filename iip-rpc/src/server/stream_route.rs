@@ -10,7 +10,7 @@ use iip_core::server::{Failure, FrameReceiver, FrameSender, Incoming, Reply, Rou
 use iip_core::session::{Chunk, Delivery, Format, Payload};
 
 use super::dispatch::Method;
-use super::{handle, route};
+use super::failure;
 use crate::body::{BodyStream, Kind};
 use crate::cancellation::Scope;
 use crate::deadline::{now, on_arrival};
@@ -47,7 +47,7 @@ impl Route for StreamRoute {
     }
 
     fn failure(&self, failure: &Failure, enveloped: bool) -> Payload {
-        route::failure(failure, enveloped)
+        failure::of_framework(failure, enveloped)
     }
 }
 
@@ -69,8 +69,7 @@ impl Runner for StreamRunner {
         }
         let mut request = Request::new(());
         request.set_method(self.method.descriptor());
-        request.set_watched();
-        request.enter(&Scope::new(Some(Arc::clone(incoming.peer()))));
+        request.enter(&Scope::watched(Arc::clone(incoming.peer())));
         let arrived = incoming.arrived();
         let (frames, response) = incoming.into_streams();
         let mut inbound = Inbound::new(Source(frames), Direction::Request, self.max_message);
@@ -87,7 +86,7 @@ impl Runner for StreamRunner {
         };
         self.deadline = on_arrival(arrived, head.timeout_us, None);
         if self.deadline.is_some_and(|deadline| deadline <= now()) {
-            let reply = failed(&not_processed(handle::expired()));
+            let reply = failed(&not_processed(failure::expired()));
             self.call = Some(Box::pin(std::future::ready(reply)));
             return;
         }
@@ -131,7 +130,7 @@ fn not_processed(status: Status) -> Status {
 /// The last frame of a call that failed.
 fn failed(status: &Status) -> Reply {
     let not_processed = status.outcome() == Some(Outcome::NotProcessed);
-    Reply::from(Payload::from(Trailer::failed_record(status, not_processed)))
+    Reply::from(failure::failed(status, not_processed, true))
 }
 
 /// Calls the method with what comes, and sends what it answers.

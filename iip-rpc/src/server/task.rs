@@ -108,7 +108,7 @@ impl<T: Send + 'static> Task<T> {
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context)));
         let output = match polled {
             Ok(Poll::Ready(output)) => output,
-            Err(_) => Err(super::handle::panicked()),
+            Err(_) => Err(super::failure::panicked()),
             Ok(Poll::Pending) => match self.deadline.filter(|_| self.timed) {
                 Some(deadline) => {
                     let sleep = || Box::pin(sleep_until(deadline.into()));
@@ -116,7 +116,7 @@ impl<T: Send + 'static> Task<T> {
                     if timer.as_mut().poll(&mut context).is_pending() {
                         return false;
                     }
-                    Err(super::handle::expired())
+                    Err(super::failure::expired())
                 }
                 None => return false,
             },

@@ -15,7 +15,7 @@ use crate::envelope::Batch;
 use crate::{Body, Metadata, Response, Status};
 
 /// What of the messages taken is told to the sending side at a time: often enough that it never waits for less.
-const REPORT: usize = 4 * 1024;
+pub(super) const REPORT: usize = 4 * 1024;
 
 /// A call whose response has not begun.
 pub(crate) type Calling = Pin<Box<dyn Future<Output = Result<Response<Body>, Status>> + Send>>;

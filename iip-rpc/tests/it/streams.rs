@@ -11,7 +11,7 @@ use iip_rpc::{
     Body, Cancellation, Channel, Metadata, Reply, Request, Response, RpcService, Sender, Server,
     Status, Streaming,
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 macro_rules! method {
     ($name:ident, $path:literal, $kind:ident) => {
@@ -304,12 +304,4 @@ pub(crate) async fn idle(seen: &Seen) {
 /// The numbers of a range as messages.
 pub(crate) fn numbers(count: usize) -> Vec<String> {
     (0..count).map(|index| index.to_string()).collect()
-}
-
-/// A channel of a test's own, to order what happens.
-pub(crate) fn steps() -> (
-    mpsc::UnboundedSender<&'static str>,
-    mpsc::UnboundedReceiver<&'static str>,
-) {
-    mpsc::unbounded_channel()
 }
