@@ -58,7 +58,7 @@ impl Ledger {
             Ok(reply) => *reply,
             Err(_) => return Err(Status::aborted("another caller was told the end")),
         };
-        if ended(&reply) {
+        if request.until_ended {
             self.calls().remove(&request.call);
         }
         Ok(reply)

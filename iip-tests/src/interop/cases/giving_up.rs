@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use iip_rpc::tokio::task::JoinSet;
 use iip_rpc::{Code, Request};
 
 use super::streams::{check_part, request};
@@ -33,11 +34,16 @@ pub(in crate::interop) async fn cancel_after_sent_message<T: Target>(
 ) -> Verdict {
     let (named, call) = context.named(());
     let (parts, reply) = context.client.upload(named).await?;
+    let mut waiting = JoinSet::new();
+    waiting.spawn(reply);
     let payload = Some(Payload::of(27_182));
     parts.send(UploadPart { payload }).await?;
     context.received(&call, 1).await?;
     drop(parts);
-    failed_with("the reply", reply.await, Code::Cancelled)?;
+    match waiting.join_next().await {
+        Some(Ok(reply)) => failed_with("the reply", reply, Code::Cancelled)?,
+        other => return Err(Failure::new(format!("the caller panicked: {other:?}"))),
+    };
     check_stopped(context, &call).await?;
     Ok("CANCELLED, and the handler was stopped".into())
 }
