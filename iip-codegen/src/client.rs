@@ -1,7 +1,7 @@
 //! The struct that calls a service.
 
 use crate::methods::Method;
-use crate::model::{Kind, Service};
+use crate::model::{Kind, Part, Service};
 
 /// What a client says of something that the .proto file marks as deprecated.
 const DEPRECATED: &str = "#[deprecated(note = \"marked as deprecated in the .proto file\")]\n";
@@ -15,6 +15,7 @@ pub(crate) fn client(service: &Service, docs: &str, methods: &[Method<'_>]) -> S
     } else {
         docs.to_owned()
     };
+    let attributes = service.attributes(Part::Client);
     let deprecated = if service.deprecated { DEPRECATED } else { "" };
     let calls: String = methods.iter().map(|method| call(service, method)).collect();
     format!(
@@ -26,7 +27,7 @@ pub(crate) fn client(service: &Service, docs: &str, methods: &[Method<'_>]) -> S
         /// A call whose future is dropped is cancelled; the server may have handled it all the same.
         #[allow(dead_code)]
         #[derive(Clone, Debug)]
-        pub struct {name}<{param} = ::iip_rpc::codegen::Channel> {{
+        {attributes}pub struct {name}<{param} = ::iip_rpc::codegen::Channel> {{
             service: {param},
         }}
         #[allow(dead_code)]

@@ -77,6 +77,16 @@ impl<'a> Method<'a> {
         }
     }
 
+    /// A future that ends with `UNIMPLEMENTED` and the text.
+    pub(crate) fn unimplemented(&self, text: &str) -> String {
+        format!(
+            "::core::future::ready(<{outcome}>::Err(
+                ::iip_rpc::codegen::Status::unimplemented({text:?}),
+            ))",
+            outcome = self.outcome(),
+        )
+    }
+
     /// The message that a caller begins with.
     pub(crate) fn first(&self) -> &str {
         match self.model.kind {
@@ -126,13 +136,20 @@ pub(crate) fn descriptors(service: &Service, methods: &[Method<'_>]) -> String {
             IdempotencyLevel::NoSideEffects => "NoSideEffects",
             IdempotencyLevel::Idempotent => "Idempotent",
         };
+        let mut limits = String::new();
+        if let Some(bytes) = method.model.max_request {
+            limits.push_str(&format!(".max_request({bytes})"));
+        }
+        if let Some(bytes) = method.model.max_response {
+            limits.push_str(&format!(".max_response({bytes})"));
+        }
         code.push_str(&format!(
             "pub(super) static {constant}: ::iip_rpc::codegen::MethodDescriptor =
                 ::iip_rpc::codegen::MethodDescriptor::new(
                     {path:?},
                     ::iip_rpc::codegen::MethodKind::{kind:?},
                     ::iip_rpc::codegen::Idempotency::{idempotency},
-                );\n",
+                ){limits};\n",
             constant = method.model.constant,
             path = method.model.path,
         ));
@@ -142,4 +159,29 @@ pub(crate) fn descriptors(service: &Service, methods: &[Method<'_>]) -> String {
     } else {
         format!("mod {} {{ {code} }}\n", service.descriptors())
     }
+}
+
+/// What makes a struct with `methods` a service, for servers and for clients in the same process.
+pub(crate) fn service_impls(name: &str, full_name: &str) -> String {
+    format!(
+        "impl ::iip_rpc::codegen::NamedService for {name} {{
+            const NAME: &'static str = {full_name:?};
+            fn methods(&self) -> &::iip_rpc::codegen::Methods {{
+                &self.methods
+            }}
+        }}
+        impl ::iip_rpc::codegen::RpcService for {name} {{
+            fn call(
+                &self,
+                request: ::iip_rpc::codegen::Request<::iip_rpc::codegen::Body>,
+            ) -> impl ::core::future::Future<
+                Output = ::core::result::Result<
+                    ::iip_rpc::codegen::Response<::iip_rpc::codegen::Body>,
+                    ::iip_rpc::codegen::Status,
+                >,
+            > + ::core::marker::Send {{
+                ::iip_rpc::codegen::RpcService::call(&self.methods, request)
+            }}
+        }}\n"
+    )
 }

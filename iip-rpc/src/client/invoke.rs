@@ -37,7 +37,7 @@ where
     Res: Message + Default,
 {
     let (message, request) = prepare(request, method)?;
-    let body = Body::encode(&message).map_err(not_sent)?;
+    let body = encode(&message, method)?;
     drop(message);
     decode(service.call(request.give(body)).await?, method)
 }
@@ -62,11 +62,13 @@ where
     Res: Message + Default,
 {
     let (message, request) = prepare(request, method)?;
-    let body = Body::encode(&message).map_err(not_sent)?;
+    let body = encode(&message, method)?;
     drop(message);
     let (body, response) = service.call(request.give(body)).await?.take();
     let metadata = response.metadata_map().clone();
-    let stream = Streaming::of_body(body.into_stream(), Side::Response).with_metadata(metadata);
+    let stream = Streaming::of_body(body.into_stream(), Side::Response)
+        .with_metadata(metadata)
+        .with_largest(method.responses());
     Ok(response.give(stream))
 }
 
@@ -113,7 +115,10 @@ where
     Res: Message + Default,
 {
     let (sender, call) = begin(service, method, request).await?;
-    Ok((sender, Streaming::calling(call)))
+    Ok((
+        sender,
+        Streaming::calling(call).with_largest(method.responses()),
+    ))
 }
 
 /// Calls with a stream of requests, and polls the call until it has begun or failed.
@@ -139,7 +144,14 @@ where
     if let Some(answer) = answer {
         call = Box::pin(std::future::ready(Ok(answer?)));
     }
-    Ok((Sender::of_request(queue), call))
+    Ok((Sender::of_request(queue, method.requests()), call))
+}
+
+fn encode(message: &impl Message, method: &MethodDescriptor) -> Result<Body, Status> {
+    let body = Body::encode(message).map_err(not_sent)?;
+    let len = || body.len().unwrap_or_default();
+    method.requests().check(len).map_err(not_sent)?;
+    Ok(body)
 }
 
 /// The message, and the request around it with its method and its deadline.

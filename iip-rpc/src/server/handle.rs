@@ -16,10 +16,11 @@ use crate::body::{Callee, Drive};
 use crate::cancellation::Scope;
 use crate::deadline::{Inherit, now};
 use crate::stream::{Queue, Sender, Side, Streaming};
-use crate::{Body, Outcome, Request, Response, Status};
+use crate::{Body, MethodDescriptor, Outcome, Request, Response, Status};
 
 /// Runs a unary handler on an encoded message: the mirror of a client's `unary`.
 pub(crate) async fn unary<F, Fut, Req, Res>(
+    method: &MethodDescriptor,
     handler: &F,
     request: Request<Body>,
 ) -> Result<Response<Body>, Status>
@@ -31,11 +32,11 @@ where
 {
     let (body, mut request) = request.take();
     let call = Entered::enter(&mut request)?;
-    let message = decode::<Req>(body)?;
+    let message = decode::<Req>(body, method)?;
     let request = request.give(message);
     let future = catch_unwind(AssertUnwindSafe(|| handler(request))).map_err(|_| panicked())?;
     let _over = Over(call.scope);
-    encode(guarded(future, call.deadline, call.timed).await?)
+    encode(guarded(future, call.deadline, call.timed).await?, method)
 }
 
 /// Ends the call that a handler was run for.
@@ -49,6 +50,7 @@ impl Drop for Over {
 
 /// Runs a handler that answers with a stream.
 pub(crate) async fn server_streaming<F, Fut, Req, Res>(
+    method: &'static MethodDescriptor,
     handler: &Arc<F>,
     request: Request<Body>,
 ) -> Result<Response<Body>, Status>
@@ -60,16 +62,20 @@ where
 {
     let (body, mut request) = request.take();
     let call = Entered::enter(&mut request)?;
-    let request = request.give(decode::<Req>(body)?);
+    let request = request.give(decode::<Req>(body, method)?);
     let task = call.task();
     let out = Queue::new(PIECE);
-    let (handler, sender) = (Arc::clone(handler), Sender::of_response(Arc::clone(&out)));
+    let (handler, sender) = (
+        Arc::clone(handler),
+        Sender::of_response(Arc::clone(&out), method.responses()),
+    );
     task.start(async move { handler(request, sender).await.map_err(ran) });
     Answers::new(Running::new(task), out).begun().await
 }
 
 /// Runs a handler that takes a stream.
 pub(crate) async fn client_streaming<F, Fut, Req, Res>(
+    method: &'static MethodDescriptor,
     handler: &Arc<F>,
     request: Request<Body>,
 ) -> Result<Response<Body>, Status>
@@ -82,14 +88,16 @@ where
     let (body, mut request) = request.take();
     let call = Entered::enter(&mut request)?;
     let task = call.task();
-    let request = streamed::<Req, _>(body, request, &task);
+    let request = streamed::<Req, _>(body, request, &task)
+        .map(|stream| stream.with_largest(method.requests()));
     let handler = Arc::clone(handler);
-    task.start(async move { encode(handler(request).await.map_err(ran)?) });
+    task.start(async move { encode(handler(request).await.map_err(ran)?, method) });
     Running::new(task).await
 }
 
 /// Runs a handler that takes a stream and answers with one.
 pub(crate) async fn bidi_streaming<F, Fut, Req, Res>(
+    method: &'static MethodDescriptor,
     handler: &Arc<F>,
     request: Request<Body>,
 ) -> Result<Response<Body>, Status>
@@ -102,9 +110,13 @@ where
     let (body, mut request) = request.take();
     let call = Entered::enter(&mut request)?;
     let task = call.task();
-    let request = streamed::<Req, _>(body, request, &task);
+    let request = streamed::<Req, _>(body, request, &task)
+        .map(|stream| stream.with_largest(method.requests()));
     let out = Queue::new(PIECE);
-    let (handler, sender) = (Arc::clone(handler), Sender::of_response(Arc::clone(&out)));
+    let (handler, sender) = (
+        Arc::clone(handler),
+        Sender::of_response(Arc::clone(&out), method.responses()),
+    );
     task.start(async move { handler(request, sender).await.map_err(ran) });
     Answers::new(Running::new(task), out).begun().await
 }
@@ -114,8 +126,11 @@ fn ran(status: Status) -> Status {
     status.without_outcome()
 }
 
-fn decode<Req: Message + Default>(body: Body) -> Result<Req, Status> {
-    body.decode()
+fn decode<Req: Message + Default>(body: Body, method: &MethodDescriptor) -> Result<Req, Status> {
+    method
+        .requests()
+        .check(|| body.len().unwrap_or_default())
+        .and_then(|()| body.decode())
         .map_err(|status| status.with_outcome(Outcome::NotProcessed))
 }
 
@@ -171,14 +186,20 @@ impl Entered {
 }
 
 /// Encodes a handler's response.
-pub(crate) fn encode<Res: Message>(response: Response<Res>) -> Result<Response<Body>, Status> {
+pub(crate) fn encode<Res: Message>(
+    response: Response<Res>,
+    method: &MethodDescriptor,
+) -> Result<Response<Body>, Status> {
     let (message, mut response) = response.take();
     if let Some(error) = response.take_refused() {
         return Err(Status::internal(format!(
             "the response has metadata that is not valid: {error}"
         )));
     }
-    Ok(response.give(Body::encode(&message)?))
+    let body = Body::encode(&message)?;
+    let len = || body.len().unwrap_or_default();
+    method.responses().check(len)?;
+    Ok(response.give(body))
 }
 
 /// Runs a handler's future until it ends, panics or its deadline passes.

@@ -56,7 +56,7 @@ where
     }
 
     fn call(&self, request: Request<Body>) -> Answer<'_> {
-        Box::pin(handle::unary(&*self.handler, request))
+        Box::pin(handle::unary(self.descriptor, &*self.handler, request))
     }
 
     fn route(self: Arc<Self>, max_message: usize) -> Arc<dyn Route> {
@@ -92,7 +92,7 @@ macro_rules! streaming_method {
             }
 
             fn call(&self, request: Request<Body>) -> Answer<'_> {
-                Box::pin(handle::$run(&self.handler, request))
+                Box::pin(handle::$run(self.descriptor, &self.handler, request))
             }
 
             fn route(self: Arc<Self>, max_message: usize) -> Arc<dyn Route> {
@@ -123,6 +123,18 @@ impl Methods {
             inner: Inner {
                 name,
                 table: HashMap::new(),
+            },
+        }
+    }
+
+    /// Starts a service with the methods of this one, except the one described: another handler may be added for it.
+    pub fn without(&self, descriptor: &MethodDescriptor) -> MethodsBuilder {
+        let mut table = self.inner.table.clone();
+        table.remove(descriptor.path());
+        MethodsBuilder {
+            inner: Inner {
+                name: self.inner.name,
+                table,
             },
         }
     }

@@ -88,7 +88,9 @@ fn read(
     request.set_method(descriptor);
     request.enter(scope);
     if !incoming.is_enveloped() {
-        return Ok((plain::incoming(incoming.into_data()), request));
+        let message = plain::incoming(incoming.into_data());
+        descriptor.requests().check(|| message.len())?;
+        return Ok((message, request));
     }
     let (arrived, default) = (incoming.arrived(), incoming.default_timeout());
     let inbound = envelope::read(Direction::Request, incoming.into_data(), max_message)
@@ -102,6 +104,7 @@ fn read(
     let Some(message) = inbound.message.filter(|_| inbound.cancelled.is_none()) else {
         return Err(cancelled());
     };
+    descriptor.requests().check(|| message.len())?;
     request.set_deadline(deadline);
     request.set_metadata(inbound.head.metadata);
     Ok((message, request))
@@ -164,7 +167,8 @@ where
         if let Some(scope) = &this.scope {
             scope.end();
         }
-        let payload = match result.and_then(|response| succeeded(response, enveloped)) {
+        let descriptor = this.descriptor;
+        let payload = match result.and_then(|response| succeeded(response, descriptor, enveloped)) {
             Ok(payload) => payload,
             // A status that a handler passes on from a call of its own says nothing of this call, which did run.
             Err(status) => failed(&status, false, enveloped),
@@ -184,8 +188,12 @@ impl<F, Fut, Req, Res> Drop for UnaryRunner<F, Fut, Req, Res> {
     }
 }
 
-fn succeeded<Res: Message>(response: Response<Res>, enveloped: bool) -> Result<Payload, Status> {
-    let (body, response) = handle::encode(response)?.take();
+fn succeeded<Res: Message>(
+    response: Response<Res>,
+    descriptor: &MethodDescriptor,
+    enveloped: bool,
+) -> Result<Payload, Status> {
+    let (body, response) = handle::encode(response, descriptor)?.take();
     let message = body.into_message()?;
     Ok(if enveloped {
         envelope::write(

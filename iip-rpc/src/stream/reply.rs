@@ -52,7 +52,12 @@ pub(crate) fn decode<T: Message + Default>(
     method: &MethodDescriptor,
 ) -> Result<Response<T>, Status> {
     let (body, response) = response.take();
-    match body.into_message()?.decode() {
+    let message = body.into_message()?;
+    method
+        .responses()
+        .check(|| message.len())
+        .map_err(|status| status.with_phase("decode"))?;
+    match message.decode() {
         Ok(message) => Ok(response.give(message)),
         Err(error) => Err(Status::internal(format!(
             "the response of {} cannot be decoded: {error}",

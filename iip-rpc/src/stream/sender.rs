@@ -6,6 +6,7 @@ use std::sync::Arc;
 use prost::Message;
 
 use super::queue::{Queue, Refused};
+use crate::method::Largest;
 use crate::{Metadata, Status};
 
 /// The sending half of a stream: what a streaming handler answers with, and what a caller sends its requests with.
@@ -21,6 +22,7 @@ pub struct Sender<T> {
     queue: Arc<Queue>,
     /// A client's, and not finished: dropping it cancels the call.
     cancels: bool,
+    largest: Largest,
     types: PhantomData<fn(T)>,
 }
 
@@ -30,25 +32,28 @@ pub enum TrySendError<T> {
     Full(T),
     /// The call is over, or its response is; nothing can be sent any more.
     Closed(T),
-    /// The message itself cannot be sent, for this reason: it is larger than the receiver accepts.
+    /// The message itself cannot be sent, for this reason: it is larger than the receiver accepts, or than its method
+    /// allows.
     Invalid(T, Status),
 }
 
 impl<T> Sender<T> {
     /// The sender of a handler.
-    pub(crate) fn of_response(queue: Arc<Queue>) -> Self {
+    pub(crate) fn of_response(queue: Arc<Queue>, largest: Largest) -> Self {
         Self {
             queue,
             cancels: false,
+            largest,
             types: PhantomData,
         }
     }
 
     /// The sender of a caller.
-    pub(crate) fn of_request(queue: Arc<Queue>) -> Self {
+    pub(crate) fn of_request(queue: Arc<Queue>, largest: Largest) -> Self {
         Self {
             queue,
             cancels: true,
+            largest,
             types: PhantomData,
         }
     }
@@ -127,15 +132,15 @@ impl<T: Message> Sender<T> {
     /// # Errors
     ///
     /// `CANCELLED` when nobody receives messages any more. On the client the call's reply, or its stream of responses,
-    /// says how the call ended. `RESOURCE_EXHAUSTED` when the message is larger than the receiver accepts; the stream
-    /// goes on without it.
+    /// says how the call ended. `RESOURCE_EXHAUSTED` when the message is larger than the receiver accepts, or than
+    /// its method allows; the stream goes on without it.
     ///
     /// # Cancel safety
     ///
     /// A future that is dropped before it is ready has not sent the message.
     pub async fn send(&self, message: T) -> Result<(), Status> {
         loop {
-            match self.queue.push(&message) {
+            match self.push(&message) {
                 Ok(()) => return Ok(()),
                 Err(Refused::Closed) => return Err(closed()),
                 Err(Refused::Invalid(status)) => return Err(status),
@@ -144,13 +149,19 @@ impl<T: Message> Sender<T> {
         }
     }
 
+    fn push(&self, message: &T) -> Result<(), Refused> {
+        let len = || message.encoded_len();
+        self.largest.check(len).map_err(Refused::Invalid)?;
+        self.queue.push(message)
+    }
+
     /// Sends a message if that needs no waiting.
     ///
     /// # Errors
     ///
     /// There is no room, nobody receives messages any more, or the message is too large. The message comes back.
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
-        match self.queue.push(&message) {
+        match self.push(&message) {
             Ok(()) => Ok(()),
             Err(Refused::Full) => Err(TrySendError::Full(message)),
             Err(Refused::Closed) => Err(TrySendError::Closed(message)),

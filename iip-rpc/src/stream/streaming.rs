@@ -12,6 +12,7 @@ use prost::{DecodeError, Message};
 
 use crate::body::BodyStream;
 use crate::envelope::Batch;
+use crate::method::Largest;
 use crate::{Body, Metadata, Response, Status};
 
 /// What of the messages taken is told to the sending side at a time: often enough that it never waits for less.
@@ -29,6 +30,7 @@ pub(crate) type Calling = Pin<Box<dyn Future<Output = Result<Response<Body>, Sta
 pub struct Streaming<T> {
     source: Source<T>,
     side: Side,
+    largest: Largest,
     /// MESSAGE records that were received and not taken.
     records: Bytes,
     /// The cost of what was taken and not reported.
@@ -56,6 +58,7 @@ impl<T> Streaming<T> {
         Self {
             source,
             side,
+            largest: Largest::default(),
             records: Bytes::new(),
             unreported: 0,
             metadata: Metadata::new(),
@@ -75,6 +78,11 @@ impl<T> Streaming<T> {
 
     pub(crate) fn with_metadata(mut self, metadata: Metadata) -> Self {
         self.metadata = metadata;
+        self
+    }
+
+    pub(crate) fn with_largest(mut self, largest: Largest) -> Self {
+        self.largest = largest;
         self
     }
 
@@ -120,7 +128,10 @@ impl<T: Message + Default> Streaming<T> {
                     Some(Ok(Batch::Records { records, .. })) => self.records = records,
                     Some(Ok(Batch::Message(message))) => {
                         let cost = message.len() + MESSAGE_COST;
-                        let decoded = message.decode();
+                        let decoded = match self.largest.check(|| message.len()) {
+                            Ok(()) => Ok(message.decode()),
+                            Err(status) => Err(status),
+                        };
                         stream.as_mut().consumed(cost);
                         return Poll::Ready(self.checked(decoded).map(Some));
                     }
@@ -154,7 +165,10 @@ impl<T: Message + Default> Streaming<T> {
             _ => (0, self.records.len()),
         };
         self.records.advance(header.min(self.records.len()));
-        let decoded = T::decode((&mut self.records).take(len));
+        let decoded = match self.largest.check(|| len) {
+            Ok(()) => Ok(T::decode((&mut self.records).take(len))),
+            Err(status) => Err(status),
+        };
         self.unreported += len + MESSAGE_COST;
         if (self.unreported >= REPORT || self.records.is_empty())
             && let Source::Stream(stream) = &mut self.source
@@ -166,18 +180,20 @@ impl<T: Message + Default> Streaming<T> {
         self.checked(decoded)
     }
 
-    fn checked(&mut self, decoded: Result<T, DecodeError>) -> Result<T, Status> {
-        decoded.map_err(|error| {
-            let status = match self.side {
+    fn checked(&mut self, decoded: Result<Result<T, DecodeError>, Status>) -> Result<T, Status> {
+        let status = match decoded {
+            Ok(Ok(message)) => return Ok(message),
+            Ok(Err(error)) => match self.side {
                 Side::Request => Status::from(error),
                 Side::Response => {
                     Status::internal(format!("a response cannot be decoded: {error}"))
                         .with_source(Arc::new(error) as Arc<_>)
                         .with_phase("decode")
                 }
-            };
-            self.failed(status)
-        })
+            },
+            Err(status) => status.with_phase("decode"),
+        };
+        Err(self.failed(status))
     }
 
     /// Nothing follows an error; dropping the source gives the call up if it is not over.
