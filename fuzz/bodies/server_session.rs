@@ -203,6 +203,12 @@ impl World {
                     assert!(self.session.is_owed(call));
                     self.owed.push((call, enveloped));
                 }
+                ServerEvent::Cancelled { call, .. } => {
+                    assert!(self.session.is_owed(call));
+                    if self.owed.iter().all(|(owed, _)| *owed != call) {
+                        self.owed.push((call, true));
+                    }
+                }
                 ServerEvent::Data { .. }
                 | ServerEvent::Expired { .. }
                 | ServerEvent::Writable { .. } => {}
@@ -258,7 +264,7 @@ fn frame_of_script(step: u8, script: &mut Script<'_>, out: &mut BytesMut) {
             data.extend_from_slice(match script.byte() & 3 {
                 0 => &[18, 8, 1, 2, 3, 4, 5, 6, 7, 8],
                 1 => &[21, 0],
-                2 => &[16, 3, 1, 1, 1],
+                2 => &[16, 3, 1, 0, 100, 17, 2, 1, 0],
                 _ => &[20, 4, 1, 0, 0, b'x'],
             });
             put_frame(out, if step == 0x9f { 3 } else { 2 }, "/", channel, &data);

@@ -10,9 +10,12 @@ use super::call::{CallFailure, abandon, open, register, wake};
 use super::shared::{ClientShared, Failure};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::session::{
-    CallId, Cancelled, Chunk, Delivery, Format, OpenOptions, Payload, SEND_AHEAD,
+    CallId, Cancelled, Chunk, Delivery, Format, MIN_WINDOW, OpenOptions, Payload, SEND_AHEAD,
 };
 use crate::wire::Path;
+
+/// So much credit is given back without waiting for the next frame to be taken: a quarter of the smallest window.
+const CONSUMED_AT_ONCE: usize = MIN_WINDOW as usize / 4;
 
 /// Ends the call when both of its halves are gone.
 struct Lease {
@@ -219,36 +222,62 @@ impl CallReceiver {
             return Poll::Ready(Ok(None));
         }
         let Lease { shared, call, .. } = &*self.lease;
+        let consumed = std::mem::take(self.consumed.get_mut());
         let mut state = shared.lock();
-        let slot = state.slots.entry(call.channel);
-        while let Some(data) = slot.received.pop_front() {
-            if data.is_empty() {
-                continue;
+        let mut driver = None;
+        if consumed > 0 {
+            let now = state.last_read;
+            state.session.consumed(*call, consumed, now);
+            if state.session.has_output() {
+                driver = state.driver.schedule();
             }
-            slot.unread -= data.len();
-            let driver = state.driver.schedule();
-            drop(state);
-            wake(driver);
-            return Poll::Ready(Ok(Some(data)));
         }
-        if let Some(failure) = slot.failure.take() {
-            let ended = state.session.ended().cloned();
-            drop(state);
-            self.done = true;
-            return Poll::Ready(Err(shared.error(failure, ended.as_ref())));
-        }
-        if slot.complete {
-            self.done = true;
-            return Poll::Ready(Ok(None));
-        }
-        register(&mut slot.waker, cx.waker());
-        Poll::Pending
+        let slot = state.slots.entry(call.channel);
+        let polled = loop {
+            if let Some(data) = slot.received.pop_front() {
+                if data.is_empty() {
+                    continue;
+                }
+                slot.unread -= data.len();
+                break Poll::Ready(Ok(Some(data)));
+            }
+            if let Some(failure) = slot.failure.take() {
+                break Poll::Ready(Err(failure));
+            }
+            if slot.complete {
+                break Poll::Ready(Ok(None));
+            }
+            register(&mut slot.waker, cx.waker());
+            break Poll::Pending;
+        };
+        self.done = matches!(polled, Poll::Ready(Ok(None) | Err(_)));
+        let ended = match polled {
+            Poll::Ready(Err(_)) => state.session.ended().cloned(),
+            _ => None,
+        };
+        drop(state);
+        wake(driver);
+        polled.map_err(|failure| shared.error(failure, ended.as_ref()))
     }
 
     /// Says that messages which cost so much credit were consumed, so that the server may send as much again: their
     /// bytes, and [`MESSAGE_COST`](crate::session::MESSAGE_COST) for each.
     pub fn consumed(&self, cost: usize) {
-        self.consumed.fetch_add(cost, Ordering::Relaxed);
+        let before = self.consumed.fetch_add(cost, Ordering::Relaxed);
+        if before.saturating_add(cost) < CONSUMED_AT_ONCE {
+            return;
+        }
+        let Lease { shared, call, .. } = &*self.lease;
+        let mut state = shared.lock();
+        let now = state.last_read;
+        let cost = self.consumed.swap(0, Ordering::Relaxed);
+        state.session.consumed(*call, cost, now);
+        let driver = match state.session.has_output() {
+            true => state.driver.schedule(),
+            false => None,
+        };
+        drop(state);
+        wake(driver);
     }
 
     /// The next frame's data; `None` when the response is complete.

@@ -149,7 +149,7 @@ impl Connections {
                         let enveloped = state.session.profile() == Profile::Native
                             && entry.route.format() == Format::Enveloped;
                         let payload = entry.route.failure(&Failure::Aborted, enveloped);
-                        state.session.respond(call, payload);
+                        state.session.abort(call, payload);
                     }
                 }
                 refuse_waiting(&mut state.session);
@@ -199,7 +199,7 @@ fn refuse_waiting(session: &mut ServerSession<Arc<Router>>) {
             return;
         }
         for event in events.drain(..) {
-            if let ServerEvent::Request { call, .. } = event {
+            if let ServerEvent::Request { call, .. } | ServerEvent::Cancelled { call, .. } = event {
                 let reply = ErrorReply::new(ErrorReply::DRAINING, "the server is stopping");
                 session.refuse(call, &reply);
             }

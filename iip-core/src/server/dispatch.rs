@@ -10,8 +10,9 @@ use bytes::{Bytes, BytesMut};
 use tokio::task::AbortHandle;
 
 use super::frames::{Inbound, Inbox, Link};
-use super::route::{Failure, Incoming, Reply, Route, Runner};
+use super::route::{Failure, Incoming, Runner};
 use super::shared::{Running, ServerShared, ServerState};
+use super::task::Task;
 use crate::conn::{Endpoint, Status, Transmit, Wakeups, now};
 use crate::session::{Batch, CallId, Ended, ErrorReply, Payload, Profile, ServerEvent};
 use crate::wire::Path;
@@ -29,6 +30,8 @@ pub(super) struct ServerEndpoint {
     events: VecDeque<ServerEvent>,
     replies: Vec<(CallId, Answer)>,
     spawned: Vec<Spawned>,
+    /// Calls whose clients gave them up, with their routes.
+    cancelled: Vec<(CallId, usize)>,
     /// Calls polled in place so far, wrapping.
     turn: u32,
     wakeups: Wakeups,
@@ -95,6 +98,7 @@ impl ServerEndpoint {
             events: VecDeque::new(),
             replies: Vec::new(),
             spawned: Vec::new(),
+            cancelled: Vec::new(),
             turn: 0,
             wakeups: Wakeups::default(),
             status: Status {
@@ -120,7 +124,7 @@ impl ServerEndpoint {
     }
 
     /// Runs `act` on the session, and acts on every event that comes of it and of the answers given meanwhile.
-    fn with(&mut self, now: Instant, act: impl FnOnce(&mut ServerState) -> usize) {
+    fn with(&mut self, act: impl FnOnce(&mut ServerState) -> usize) {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
         let missing = act(&mut state);
@@ -139,7 +143,7 @@ impl ServerEndpoint {
             let mut clock = None;
             let mut events = std::mem::take(&mut self.events);
             for event in events.drain(..) {
-                self.act(event, native, overloaded, now, &mut clock);
+                self.act(event, native, overloaded, &mut clock);
             }
             self.events = events;
             state = shared.lock();
@@ -153,7 +157,9 @@ impl ServerEndpoint {
             match event {
                 ServerEvent::Data { call, data, last } => {
                     if let Some(inbox) = state.inboxes.get_mut(call) {
-                        state.unread += data.len();
+                        if !inbox.covered {
+                            state.unread += data.len();
+                        }
                         if !data.is_empty() {
                             inbox.frames.push_back(std::mem::take(data));
                         }
@@ -170,14 +176,17 @@ impl ServerEndpoint {
                     call,
                     route,
                     complete,
+                    enveloped,
                     ..
                 } if self.shared.core.router.streams(*route) => {
                     let inbox = Inbox {
                         complete: *complete,
+                        covered: *enveloped,
                         ..Inbox::default()
                     };
                     state.inboxes.insert(*call, inbox);
                 }
+                ServerEvent::Cancelled { call, route } => self.cancelled.push((*call, *route)),
                 ServerEvent::Request { .. } | ServerEvent::Expired { .. } => {}
             }
         }
@@ -188,7 +197,6 @@ impl ServerEndpoint {
         event: ServerEvent,
         native: bool,
         overloaded: bool,
-        arrived: Instant,
         clock: &mut Option<Clock>,
     ) {
         match event {
@@ -199,7 +207,16 @@ impl ServerEndpoint {
                 data,
                 enveloped,
                 complete: _,
+                arrived,
             } => {
+                if self
+                    .cancelled
+                    .iter()
+                    .any(|(cancelled, _)| *cancelled == call)
+                {
+                    // Nobody waits for it any more: it need not begin.
+                    return;
+                }
                 let full = self.shared.core.running.load(Ordering::Relaxed)
                     >= self.shared.core.max_in_flight;
                 if (full || overloaded) && native {
@@ -216,7 +233,9 @@ impl ServerEndpoint {
                 self.dispatch(call, route, request, native, clock);
             }
             ServerEvent::Expired { call } => self.expire(call, native),
-            ServerEvent::Data { .. } | ServerEvent::Writable { .. } => {}
+            ServerEvent::Data { .. }
+            | ServerEvent::Writable { .. }
+            | ServerEvent::Cancelled { .. } => {}
         }
     }
 
@@ -338,10 +357,10 @@ impl ServerEndpoint {
             if !state.inboxes.is_empty()
                 && let Some(mut inbox) = state.inboxes.remove(&call)
             {
-                inbox
-                    .take_wakers()
-                    .for_each(|waker| self.wakeups.add(Some(waker)));
-                state.unread -= inbox.frames.iter().map(Bytes::len).sum::<usize>();
+                for waker in inbox.take_wakers() {
+                    self.wakeups.add(Some(waker));
+                }
+                state.unread -= inbox.unread();
             }
         }
         for spawned in self.spawned.drain(..) {
@@ -359,36 +378,70 @@ impl ServerEndpoint {
             };
             state.running.insert(spawned.call, running);
         }
+        for (call, route) in std::mem::take(&mut self.cancelled) {
+            self.cancel(state, call, route);
+        }
+    }
+
+    /// Answers a call that its client gave up, without waiting for its handler, which is stopped at its next await.
+    fn cancel(&mut self, state: &mut ServerState, call: CallId, route: usize) {
+        let entry = self.shared.core.router.entries.get(route);
+        let Some(entry) = entry.filter(|_| state.session.is_owed(call)) else {
+            return;
+        };
+        let payload = entry.route.failure(&Failure::Cancelled, true);
+        let runs = stop(state, call);
+        state.session.abort(call, payload);
+        let inbox = match runs {
+            true => state.inboxes.get_mut(&call).map(Inbox::take_wakers),
+            false => state.inboxes.remove(&call).map(|mut inbox| {
+                state.unread -= inbox.unread();
+                inbox.take_wakers()
+            }),
+        };
+        for waker in inbox.into_iter().flatten() {
+            self.wakeups.add(Some(waker));
+        }
     }
 
     /// Answers a call whose deadline has passed; its handler is stopped at its next await.
     fn expire(&mut self, call: CallId, native: bool) {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
-        let Some(running) = state.running.get_mut(&call) else {
+        let Some(route) = state.running.get(&call).map(|running| running.route) else {
             return;
         };
-        if running.abort.is_finished() {
-            // It ended without an answer, just before it was entered here.
-            state.running.remove(&call);
+        if !stop(&mut state, call) {
             return;
         }
-        running.abandoned = true;
-        running.abort.abort();
-        let route = running.route;
-        state.abandoned += 1;
         let Some(entry) = shared.core.router.entries.get(route) else {
             return;
         };
         let enveloped = native && entry.route.format() == crate::session::Format::Enveloped;
         let payload = entry.route.failure(&Failure::Expired, enveloped);
-        state.session.respond(call, payload);
+        state.session.abort(call, payload);
         if let Some(inbox) = state.inboxes.get_mut(&call) {
-            inbox
-                .take_wakers()
-                .for_each(|waker| self.wakeups.add(Some(waker)));
+            for waker in inbox.take_wakers() {
+                self.wakeups.add(Some(waker));
+            }
         }
     }
+}
+
+/// Stops the handler of a call at its next await; it counts until it has ended. False: it has.
+fn stop(state: &mut ServerState, call: CallId) -> bool {
+    let Some(running) = state.running.get_mut(&call) else {
+        return false;
+    };
+    if running.abort.is_finished() {
+        // It ended without an answer, just before it was entered here.
+        state.running.remove(&call);
+        return false;
+    }
+    running.abandoned = true;
+    running.abort.abort();
+    state.abandoned += 1;
+    true
 }
 
 impl Endpoint for ServerEndpoint {
@@ -396,7 +449,7 @@ impl Endpoint for ServerEndpoint {
     const FLUSH_LIMIT: Duration = Duration::from_secs(30);
 
     fn input(&mut self, input: &mut BytesMut, received: usize, batch: Batch, now: Instant) {
-        self.with(now, |state| {
+        self.with(|state| {
             state.session.handle_batch(input, received, batch, now);
             state.session.missing(input.len())
         });
@@ -415,7 +468,7 @@ impl Endpoint for ServerEndpoint {
         if state.session.has_events() {
             // An answer given by a task made room for the next request of its channel, or a sender may go on.
             drop(state);
-            self.with(now(), |_| missing);
+            self.with(|_| missing);
             state = shared.lock();
         }
         if !state.session.has_output() {
@@ -447,7 +500,7 @@ impl Endpoint for ServerEndpoint {
         let mut state = shared.lock();
         if state.session.has_events() {
             drop(state);
-            self.with(now(), |_| missing);
+            self.with(|_| missing);
             state = shared.lock();
         }
         state.driver.park(waker);
@@ -456,7 +509,7 @@ impl Endpoint for ServerEndpoint {
 
     fn timeout(&mut self, now: Instant) {
         let missing = self.status.missing;
-        self.with(now, |state| {
+        self.with(|state| {
             state.session.handle_timeout(now);
             missing
         });
@@ -467,7 +520,7 @@ impl Endpoint for ServerEndpoint {
     }
 
     fn eof(&mut self) {
-        self.with(now(), |state| {
+        self.with(|state| {
             state.session.handle_eof();
             0
         });
@@ -493,9 +546,9 @@ impl Endpoint for ServerEndpoint {
         state.unread = 0;
         drop(state);
         for (_, mut inbox) in inboxes {
-            inbox
-                .take_wakers()
-                .for_each(|waker| self.wakeups.add(Some(waker)));
+            for waker in inbox.take_wakers() {
+                self.wakeups.add(Some(waker));
+            }
         }
         self.wakeups.wake_all();
     }
@@ -509,50 +562,5 @@ impl Endpoint for ServerEndpoint {
 
     fn write_stall(&self) -> Duration {
         self.shared.core.write_stall
-    }
-}
-
-/// A call whose handler was not ready at once.
-struct Task {
-    shared: Arc<ServerShared>,
-    call: CallId,
-    route: Arc<dyn Route>,
-    index: usize,
-    runner: Pin<Box<dyn Runner>>,
-    enveloped: bool,
-    /// Whether the first poll is yet to be timed.
-    measure: bool,
-    done: bool,
-}
-
-impl Task {
-    async fn run(mut self) {
-        let reply = std::future::poll_fn(|cx| self.poll_handler(cx)).await;
-        self.done = true;
-        self.shared.ended(self.call, reply);
-    }
-
-    fn poll_handler(&mut self, cx: &mut Context<'_>) -> Poll<Option<Payload>> {
-        let begun = self.measure.then(Instant::now);
-        let polled = catch_unwind(AssertUnwindSafe(|| self.runner.as_mut().poll(cx)));
-        if let Some(begun) = begun {
-            self.measure = false;
-            if let Some(entry) = self.shared.core.router.entries.get(self.index) {
-                entry.placement.record(begun.elapsed().as_nanos() as u64);
-            }
-        }
-        match polled {
-            Ok(poll) => poll.map(Reply::into_payload),
-            Err(_) => Poll::Ready(Some(self.route.failure(&Failure::Panicked, self.enveloped))),
-        }
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        // Aborted: whoever aborted it has given the answer, or the connection is gone.
-        if !self.done {
-            self.shared.ended(self.call, None);
-        }
     }
 }

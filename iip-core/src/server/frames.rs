@@ -8,13 +8,18 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 use super::handler_error::HandlerError;
-use crate::session::{CallId, Chunk, Payload};
+use crate::session::{CallId, Chunk, MIN_WINDOW, Payload};
+
+/// So much credit is given back without waiting for the next frame to be taken: a quarter of the smallest window.
+const CONSUMED_AT_ONCE: usize = MIN_WINDOW as usize / 4;
 
 /// Frames of a request that its handler has not taken yet.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     pub(super) frames: VecDeque<Bytes>,
     pub(super) complete: bool,
+    /// Credit bounds what lies here.
+    pub(super) covered: bool,
     pub(super) receiver: Option<Waker>,
     pub(super) sender: Option<Waker>,
     /// Wakes whoever waits for the call to be over.
@@ -23,21 +28,32 @@ pub(super) struct Inbox {
 
 impl Inbox {
     /// Everybody who waits for something of the call.
-    pub(super) fn take_wakers(&mut self) -> impl Iterator<Item = Waker> {
-        [self.receiver.take(), self.sender.take(), self.closed.take()]
-            .into_iter()
-            .flatten()
+    pub(super) fn take_wakers(&mut self) -> impl Iterator<Item = Waker> + use<> {
+        let wakers = [self.receiver.take(), self.sender.take(), self.closed.take()];
+        wakers.into_iter().flatten()
+    }
+
+    /// Bytes that lie here and that no credit bounds.
+    pub(super) fn unread(&self) -> usize {
+        match self.covered {
+            true => 0,
+            false => self.frames.iter().map(Bytes::len).sum(),
+        }
     }
 }
 
 /// A connection, as the halves of its calls see it.
 pub(super) trait Link: Send + Sync {
-    /// The next frame of a request.
+    /// The next frame of a request, after messages that cost so much credit were consumed.
     fn poll_frame(
         &self,
         call: CallId,
+        consumed: usize,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Bytes>, HandlerError>>;
+
+    /// Messages that cost so much credit were consumed.
+    fn consumed(&self, call: CallId, cost: usize);
 
     /// Ready when there is room for a further piece of the response; false when nobody waits for it any more.
     fn poll_room(&self, call: CallId, cx: &mut Context<'_>) -> Poll<bool>;
@@ -67,8 +83,9 @@ impl fmt::Debug for Inbound {
 
 /// The frames of a request, as they arrive.
 ///
-/// What is not taken is kept; when a connection's handlers leave 4 MiB lying, the connection is not read until they
-/// take some.
+/// What is not taken is kept. Of a request of records, credit bounds how much that can be: its client waits until it is
+/// [`consumed`](Self::consumed). When a connection's handlers leave 4 MiB of raw requests lying, the connection is not
+/// read until they take some.
 #[derive(Debug)]
 pub struct FrameReceiver {
     inbound: Option<Inbound>,
@@ -100,7 +117,10 @@ impl FrameReceiver {
             return Poll::Ready(Ok(Some(first)));
         }
         match &self.inbound {
-            Some(Inbound { link, call }) => link.poll_frame(*call, cx),
+            Some(Inbound { link, call }) => {
+                let consumed = std::mem::take(self.consumed.get_mut());
+                link.poll_frame(*call, consumed, cx)
+            }
             None => Poll::Ready(Ok(None)),
         }
     }
@@ -108,7 +128,13 @@ impl FrameReceiver {
     /// Says that messages which cost so much credit were consumed, so that the client may send as much again: their
     /// bytes, and [`MESSAGE_COST`](crate::session::MESSAGE_COST) for each.
     pub fn consumed(&self, cost: usize) {
-        self.consumed.fetch_add(cost, Ordering::Relaxed);
+        let before = self.consumed.fetch_add(cost, Ordering::Relaxed);
+        if before.saturating_add(cost) < CONSUMED_AT_ONCE {
+            return;
+        }
+        if let Some(Inbound { link, call }) = &self.inbound {
+            link.consumed(*call, self.consumed.swap(0, Ordering::Relaxed));
+        }
     }
 
     /// The next frame's data; `None` when the request is complete.

@@ -13,6 +13,7 @@ mod placement;
 mod route;
 mod serve;
 mod shared;
+mod task;
 
 #[cfg(test)]
 mod acceptor_tests;

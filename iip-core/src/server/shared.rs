@@ -140,9 +140,7 @@ impl ServerShared {
             state.abandoned -= usize::from(running.abandoned);
         }
         let inbox = state.inboxes.remove(&call);
-        let unread = inbox
-            .as_ref()
-            .map_or(0, |inbox| inbox.frames.iter().map(Bytes::len).sum());
+        let unread = inbox.as_ref().map_or(0, Inbox::unread);
         state.unread -= unread;
         let mut driver = None;
         if let Some(reply) = reply.filter(|_| !state.closed) {
@@ -168,29 +166,24 @@ impl ServerShared {
         wake(driver);
     }
 
-    /// The deadline of a call that brings none.
-    pub(super) fn run_limit(&self, native: bool, arrived: Instant) -> Option<Instant> {
-        native.then(|| arrived + self.core.run_limit)
-    }
-}
-
-impl Link for ServerShared {
-    fn poll_frame(
+    fn next_frame(
         &self,
+        state: &mut ServerState,
         call: CallId,
+        driver: &mut Option<Waker>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Bytes>, HandlerError>> {
-        let mut state = self.lock();
         let answered = !state.session.is_owed(call);
         let Some(inbox) = state.inboxes.get_mut(&call) else {
             let lost = HandlerError::new("the connection was lost");
             return Poll::Ready(Err(lost));
         };
         if let Some(frame) = inbox.frames.pop_front() {
-            state.unread -= frame.len();
-            let driver = state.driver.schedule();
-            drop(state);
-            wake(driver);
+            if !inbox.covered {
+                state.unread -= frame.len();
+                // With less unread the connection may be read again.
+                *driver = driver.take().or_else(|| state.driver.schedule());
+            }
             return Poll::Ready(Ok(Some(frame)));
         }
         if inbox.complete {
@@ -202,6 +195,44 @@ impl Link for ServerShared {
         }
         inbox.receiver = Some(cx.waker().clone());
         Poll::Pending
+    }
+
+    /// The deadline of a call that brings none.
+    pub(super) fn run_limit(&self, native: bool, arrived: Instant) -> Option<Instant> {
+        native.then(|| arrived + self.core.run_limit)
+    }
+}
+
+impl Link for ServerShared {
+    fn poll_frame(
+        &self,
+        call: CallId,
+        consumed: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, HandlerError>> {
+        let mut state = self.lock();
+        let mut driver = None;
+        if consumed > 0 {
+            state.session.consumed(call, consumed);
+            if state.session.has_output() {
+                driver = state.driver.schedule();
+            }
+        }
+        let polled = self.next_frame(&mut state, call, &mut driver, cx);
+        drop(state);
+        wake(driver);
+        polled
+    }
+
+    fn consumed(&self, call: CallId, cost: usize) {
+        let mut state = self.lock();
+        state.session.consumed(call, cost);
+        let driver = match state.session.has_output() {
+            true => state.driver.schedule(),
+            false => None,
+        };
+        drop(state);
+        wake(driver);
     }
 
     fn poll_room(&self, call: CallId, cx: &mut Context<'_>) -> Poll<bool> {

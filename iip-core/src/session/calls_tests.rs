@@ -259,9 +259,8 @@ fn a_request_of_several_frames() {
         rig.sent(),
         [
             sent(0, "/t.S/M", 3, data("a")),
-            sent(2, "/", 3, data("b")),
-            sent(2, "/", 3, data("c")),
-            sent(3, "/", 3, data("")),
+            // What is small and waits together shares a frame.
+            sent(3, "/", 3, data("bc")),
         ]
     );
     // Of the first request. Of the second so little was queued that no sender waits.

@@ -3,7 +3,9 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::credit::MIN_WINDOW;
 use super::json::{Value, write_string};
+use crate::wire::ChannelId;
 use crate::wire::record::{RecordKind, Records, decode_varint, encode_header, encode_varint};
 
 /// Path of the hello.
@@ -125,7 +127,7 @@ impl Hello {
         Some(Self {
             version,
             min: number("min").unwrap_or(version),
-            window: clamp_u32(number("window"), 0),
+            window: clamp_u32(number("window"), MIN_WINDOW),
             max_message: clamp_u32(number("max_message"), 4 * 1024 * 1024) as usize,
             channels: clamp_u32(number("channels"), 2),
         })
@@ -167,7 +169,7 @@ impl HelloReply {
         }
         Some(Self {
             version: number("v")?,
-            window: clamp_u32(number("window"), 0),
+            window: clamp_u32(number("window"), MIN_WINDOW),
             max_message: clamp_u32(number("max_message"), 4 * 1024 * 1024) as usize,
             channels: clamp_u32(number("channels"), 2).max(2),
             timeout: number("timeout_us")
@@ -211,7 +213,7 @@ pub(crate) fn parse_grant(data: &[u8]) -> Result<u32, ErrorReply> {
         .ok_or_else(refused)
 }
 
-/// A record of `/sys/events` that this version acts on.
+/// A record of `/sys/events`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ConnectionEvent {
     Ping([u8; 8]),
@@ -221,7 +223,18 @@ pub(crate) enum ConnectionEvent {
         text: String,
     },
     Ack,
-    /// WINDOW and CANCEL, which this version reads past, and records it may skip.
+    /// Credit for the call with this sequence number.
+    Window {
+        channel: ChannelId,
+        seq: u16,
+        bytes: u64,
+    },
+    /// Nobody waits for that call any more.
+    Cancel {
+        channel: ChannelId,
+        seq: u16,
+    },
+    /// A record that may be skipped.
     Ignored,
 }
 
@@ -247,7 +260,22 @@ impl ConnectionEvent {
                     Self::GoAway { code, text }
                 }
                 RecordKind::ACK => Self::Ack,
-                RecordKind::WINDOW | RecordKind::EVENT_CANCEL => Self::Ignored,
+                RecordKind::WINDOW => {
+                    let (call, rest) = take_call(payload)?;
+                    let (bytes, _) = take_varint(rest)?;
+                    call.map_or(Self::Ignored, |(channel, seq)| Self::Window {
+                        channel,
+                        seq,
+                        bytes,
+                    })
+                }
+                RecordKind::EVENT_CANCEL => {
+                    let (call, _) = take_call(payload)?;
+                    call.map_or(Self::Ignored, |(channel, seq)| Self::Cancel {
+                        channel,
+                        seq,
+                    })
+                }
                 other if other.is_skippable() => Self::Ignored,
                 _ => return None,
             });
@@ -262,9 +290,40 @@ impl ConnectionEvent {
             Self::Pong(token) => put_record(out, RecordKind::PONG, token),
             Self::Ack => put_record(out, RecordKind::ACK, &[]),
             Self::GoAway { code, text } => encode_goaway(out, *code, 0, 0, text),
+            Self::Window {
+                channel,
+                seq,
+                bytes,
+            } => put_numbers(
+                out,
+                RecordKind::WINDOW,
+                &[u64::from(channel.0), u64::from(*seq), *bytes],
+            ),
+            Self::Cancel { channel, seq } => put_numbers(
+                out,
+                RecordKind::EVENT_CANCEL,
+                &[u64::from(channel.0), u64::from(*seq)],
+            ),
             Self::Ignored => {}
         }
     }
+}
+
+fn put_numbers(out: &mut Vec<u8>, kind: RecordKind, numbers: &[u64]) {
+    let mut payload = Vec::with_capacity(16);
+    for number in numbers {
+        payload.extend_from_slice(&encode_varint(*number));
+    }
+    put_record(out, kind, &payload);
+}
+
+/// A channel and a sequence number; `None` inside: no call can have them.
+#[allow(clippy::type_complexity)]
+fn take_call(bytes: &[u8]) -> Option<(Option<(ChannelId, u16)>, &[u8])> {
+    let (channel, rest) = take_varint(bytes)?;
+    let (seq, rest) = take_varint(rest)?;
+    let call = u32::try_from(channel).ok().zip(u16::try_from(seq).ok());
+    Some((call.map(|(channel, seq)| (ChannelId(channel), seq)), rest))
 }
 
 /// Appends a GOAWAY record.

@@ -33,6 +33,10 @@ pub enum Violation {
     Slow(&'static str),
     /// More unsent output than the limits allow.
     OutputFull,
+    /// More of a call's messages than credit was granted for.
+    Overrun(ChannelId),
+    /// More credit than there can be.
+    Overgrant(ChannelId),
     /// A message went on far beyond the size at which it was refused.
     Endless(ChannelId),
 }
@@ -55,6 +59,8 @@ impl Violation {
             | Self::ResponseWithoutRequest(channel)
             | Self::WrongPath(channel)
             | Self::WrongEnvelope(channel)
+            | Self::Overrun(channel)
+            | Self::Overgrant(channel)
             | Self::Endless(channel) => *channel,
             _ => ChannelId::ZERO,
         }
@@ -92,6 +98,12 @@ impl fmt::Display for Violation {
             Self::Slow(what) => write!(f, "{what} took too long"),
             Self::OutputFull => {
                 f.write_str("the peer does not read, and unsent output exceeds the limit")
+            }
+            Self::Overrun(channel) => {
+                write!(f, "more on channel {channel} than credit was granted for")
+            }
+            Self::Overgrant(channel) => {
+                write!(f, "more credit for channel {channel} than there can be")
             }
             Self::Endless(channel) => write!(
                 f,

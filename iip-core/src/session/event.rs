@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use bytes::Bytes;
 
 use super::channel::{CallId, Delivery, Format};
@@ -37,6 +39,8 @@ pub enum ServerEvent {
         enveloped: bool,
         /// Whether this is the whole request. Otherwise [`Data`](Self::Data) follows.
         complete: bool,
+        /// When its first frame was received.
+        arrived: Instant,
     },
     /// A further frame of a request that is handed over frame by frame.
     Data {
@@ -51,6 +55,14 @@ pub enum ServerEvent {
     Expired {
         /// The call.
         call: CallId,
+    },
+    /// The client gave the call up. Its response is still owed, at once. A call of which there was no
+    /// [`Request`](Self::Request) was given up before it was complete.
+    Cancelled {
+        /// The call.
+        call: CallId,
+        /// [`RouteInfo::index`].
+        route: usize,
     },
     /// Little is left unsent of what the call's sender queued: it may go on.
     Writable {

@@ -10,10 +10,13 @@ const PLAIN_ANSWER: &[u8] = br#"{"code":102,"message":"handle error"}"#;
 #[test]
 fn a_client_begins_with_hello_and_a_channel_request() {
     let mut rig = ClientRig::new(ClientRig::with_limits(
-        Limits::default().window(5).max_message(6).max_channels(7),
+        Limits::default()
+            .window(40_000)
+            .max_message(6)
+            .max_channels(7),
     ));
     let hello = format!(
-        "{{\"v\":1,\"min\":1,\"window\":5,\"max_message\":6,\"channels\":7,\"encodings\":[],\"agent\":\"iip-rpc/{}\"}}",
+        "{{\"v\":1,\"min\":1,\"window\":40000,\"max_message\":6,\"channels\":7,\"encodings\":[],\"agent\":\"iip-rpc/{}\"}}",
         env!("CARGO_PKG_VERSION")
     );
     assert_eq!(
@@ -48,7 +51,7 @@ fn a_client_that_knows_its_server_is_plain_says_no_hello() {
 fn a_native_answer_makes_the_client_native() {
     let mut rig = ClientRig::new(ClientConfig::default());
     rig.sent();
-    let answer = br#"{"code":0,"v":1,"window":9,"max_message":1000,"channels":5,"timeout_us":1500,"encodings":["x"],"new":{}}"#;
+    let answer = br#"{"code":0,"v":1,"window":40000,"max_message":1000,"channels":5,"timeout_us":1500,"encodings":["x"],"new":{}}"#;
     rig.frame(5, "/sys/hello", 0, answer);
     assert!(matches!(rig.events()[..], [ClientEvent::Ready]));
     assert_eq!(rig.session.profile(), Some(Profile::Native));
@@ -77,7 +80,7 @@ fn absent_numbers_of_the_answer_have_their_defaults() {
             reply.channels,
             reply.timeout
         ),
-        (0, 4 << 20, 2, None)
+        (32 << 10, 4 << 20, 2, None)
     );
     let reply = HelloReply::parse(
         br#"{"code":0,"v":1,"channels":1,"window":-5,"max_message":99999999999}"#,
@@ -96,7 +99,7 @@ fn absent_numbers_of_the_answer_have_their_defaults() {
             hello.max_message,
             hello.channels
         ),
-        (3, 3, 0, 4 << 20, 2)
+        (3, 3, 32 << 10, 4 << 20, 2)
     );
 }
 
@@ -300,7 +303,7 @@ fn a_call_without_a_channel_asks_for_one_and_hears_of_it() {
 
 #[test]
 fn a_server_answers_a_hello() {
-    let mut rig = ServerRig::new(Limits::default().window(5).max_message(600));
+    let mut rig = ServerRig::new(Limits::default().window(40_000).max_message(600));
     rig.frame(
         1,
         "/sys/hello",
@@ -309,7 +312,7 @@ fn a_server_answers_a_hello() {
     );
     let frames = rig.sent();
     let expected = format!(
-        "{{\"code\":0,\"v\":1,\"window\":5,\"max_message\":600,\"channels\":3,\"timeout_us\":10000000,\
+        "{{\"code\":0,\"v\":1,\"window\":40000,\"max_message\":600,\"channels\":3,\"timeout_us\":10000000,\
          \"encodings\":[],\"agent\":\"iip-rpc/{}\"}}",
         env!("CARGO_PKG_VERSION")
     );
@@ -500,4 +503,17 @@ fn grants_are_read() {
             r#"{"code":0,"channel_id":1}"#.into()
         )
     );
+}
+
+#[test]
+fn a_window_below_the_least_is_a_violation() {
+    let mut rig = ServerRig::new(Limits::default());
+    rig.frame(1, "/sys/hello", 0, br#"{"v":1,"window":32767}"#);
+    assert_eq!(rig.violation(), Some(&Violation::BadControl));
+    let mut rig = ClientRig::new(ClientConfig::default());
+    rig.frame(5, "/", 0, br#"{"code":0,"v":1,"window":32767}"#);
+    assert_eq!(rig.violation(), Some(&Violation::BadControl));
+    // Nobody announces less.
+    let mut rig = ClientRig::new(ClientRig::with_limits(Limits::default().window(5)));
+    assert!(rig.sent()[0].text().contains("\"window\":32768"));
 }

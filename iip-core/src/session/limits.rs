@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::credit::MIN_WINDOW;
 use crate::wire::MAX_DATA;
 
 /// What one connection may cost, on either side (`docs/protocol.md`, section 11).
@@ -56,7 +57,7 @@ impl Default for Limits {
             control_rate: 200,
             control_burst: 1000,
             max_abandoned: 100,
-            window: 32 * 1024,
+            window: MIN_WINDOW,
         }
     }
 }
@@ -122,9 +123,11 @@ setters! {
     /// one is refused.
     max_incomplete: usize;
     /// Bytes one connection may hold for its peer in unfinished and queued messages; default 128 MiB. What would
-    /// exceed it is refused.
+    /// exceed it is refused. Half of it bounds the windows of all channels together, the other half what is granted
+    /// beyond them. Replies that wait for their client's credit may be as much again; beyond that new calls are refused.
     receive_budget: usize;
-    /// Bytes of unsent replies at which a server stops reading a connection; default 1 MiB.
+    /// Bytes of unsent replies that no credit covers at which a server stops reading a connection; default 1 MiB. Those
+    /// are raw replies, and messages of one frame.
     write_soft_limit: usize;
     /// Bytes of unsent replies beyond which a connection is closed if its peer reads nothing for 2 s; default 16 MiB.
     write_hard_limit: usize;
@@ -150,8 +153,24 @@ setters! {
     /// Calls of one connection that were answered by the framework while their handler still runs; default 100.
     /// Beyond it new calls are refused.
     max_abandoned: usize;
-    /// Credit announced to the peer for each call and direction, bytes; default 32 KiB.
+    /// Credit that each call begins with in either direction, bytes; default and least 32 KiB. It grows to 4 MiB by
+    /// itself for calls that need more.
     window: u32;
+}
+
+impl Limits {
+    /// The window announced.
+    pub(crate) fn window_bytes(&self) -> u32 {
+        self.window.max(MIN_WINDOW)
+    }
+
+    /// Channels between native peers: only as many as have windows that fill at most half the budget together.
+    pub(crate) fn native_channels(&self) -> u32 {
+        let covered = self.receive_budget / 2 / self.window_bytes() as usize;
+        self.max_channels
+            .min(u32::try_from(covered).unwrap_or(u32::MAX))
+            .max(2)
+    }
 }
 
 /// Room for the metadata and the record headers of an enveloped message, bytes.

@@ -118,10 +118,14 @@ fn a_native_client_has_at_most_max_channels() {
 
 #[test]
 fn windows_fill_at_most_half_the_budget() {
-    let limits = Limits::default().receive_budget(1_000_000).window(10_000);
-    assert_eq!(hello(&mut ServerRig::new(limits), 2000), 50);
-    let limits = Limits::default().receive_budget(1_000_000).window(0);
-    assert_eq!(hello(&mut ServerRig::new(limits), 2000), 2000);
+    let limits = Limits::default().receive_budget(10_000_000).window(100_000);
+    assert_eq!(hello(&mut ServerRig::new(limits.clone()), 2000), 50);
+    let mut rig = ClientRig::new(ClientRig::with_limits(limits));
+    rig.frame(5, "/", 0, br#"{"code":0,"v":1,"channels":2000}"#);
+    assert_eq!(rig.session.available(), 49, "one is the event stream's");
+    // A window is at least 32 KiB.
+    let limits = Limits::default().receive_budget(10_000_000).window(0);
+    assert_eq!(hello(&mut ServerRig::new(limits), 2000), 152);
 }
 
 #[test]

@@ -380,15 +380,15 @@ fn a_frame_by_frame_response_has_frames_of_any_size() {
 
 #[test]
 fn the_receive_budget_bounds_all_responses_together() {
-    let limits = Limits::default().receive_budget(100_000);
+    let limits = Limits::default().receive_budget(330_000);
     let mut rig = ClientRig::native(ClientRig::with_limits(limits), 4);
     let one = rig.raw(b"x");
     let two = rig.raw(b"x");
     rig.sent();
-    rig.frame(4, "/", 2, &[0; 60_000]);
-    rig.frame(4, "/", 3, &[0; 60_000]);
+    rig.frame(4, "/", 2, &[0; 180_000]);
+    rig.frame(4, "/", 3, &[0; 180_000]);
     assert!(matches!(rig.events()[..], [ClientEvent::TooLarge { call, .. }] if call == two));
-    rig.frame(7, "/", 2, &[0; 30_000]);
+    rig.frame(7, "/", 2, &[0; 90_000]);
     assert_eq!(rig.responses()[0].0, one);
     rig.frame(7, "/", 3, b"x");
     rig.release(one);
@@ -396,12 +396,12 @@ fn the_receive_budget_bounds_all_responses_together() {
     // What was held is given back.
     let call = rig.raw(b"x");
     rig.sent();
-    rig.frame(4, "/", call.channel.0, &[0; 90_000]);
+    rig.frame(4, "/", call.channel.0, &[0; 270_000]);
     rig.release(call);
     rig.frame(7, "/", call.channel.0, &[0; 1]);
     let call = rig.raw(b"x");
     rig.sent();
-    rig.frame(4, "/", call.channel.0, &[0; 90_000]);
+    rig.frame(4, "/", call.channel.0, &[0; 270_000]);
     rig.frame(7, "/", call.channel.0, &[0; 1]);
-    assert_eq!(rig.responses()[0].1.len(), 90_001);
+    assert_eq!(rig.responses()[0].1.len(), 270_001);
 }

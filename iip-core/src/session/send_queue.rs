@@ -9,8 +9,9 @@ use std::collections::{HashMap, VecDeque};
 use bytes::Bytes;
 
 use super::channel::CallId;
-use super::cost::PIECE;
+use super::credit::{MIN_WINDOW, Outflow};
 use super::framing::Framing;
+use super::lane::{Body, Item, Lane, MERGED};
 use super::payload::{Chunk, MAX_CHUNK, Payload};
 use crate::wire::ChannelId;
 
@@ -23,40 +24,8 @@ pub(crate) const SEND_AHEAD: usize = 2 * MAX_CHUNK;
 /// Unsent bytes at which it goes on: early enough for the next piece to be there before the last one is out.
 const SEND_AGAIN: usize = SEND_AHEAD / 2;
 
-/// A piece up to this size is put behind the one before in the same frame, if that still waits. Copying a larger one
-/// costs more than a frame.
-const MERGED: usize = 4 * 1024;
-
 /// Bytes handed to the driver at a time. Small, so that what is queued meanwhile gets in between.
 const TRANSMIT_TARGET: usize = 64 * 1024;
-
-#[derive(Debug)]
-struct Item {
-    call: CallId,
-    framing: Framing,
-    body: Body,
-    /// What the records cost of the call's credit.
-    cost: usize,
-    first: bool,
-    last: bool,
-}
-
-#[derive(Debug)]
-enum Body {
-    Chunk(Chunk),
-    /// Several small pieces of records in one frame.
-    Batch(Vec<u8>),
-    /// Cut into frames of `Framing::room` as they go out.
-    Split(Bytes),
-}
-
-#[derive(Debug, Default)]
-struct Lane {
-    items: VecDeque<Item>,
-    deficit: usize,
-    /// Unsent bytes.
-    queued: usize,
-}
 
 /// What [`SendQueue::withdraw`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,12 +39,23 @@ pub(crate) enum Withdrawn {
 }
 
 /// Everything a connection has still to send.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct SendQueue {
+    /// Goes ahead of everything else.
+    urgent: Vec<u8>,
     ready: Vec<u8>,
     lanes: HashMap<ChannelId, Lane>,
     turns: VecDeque<ChannelId>,
     queued: usize,
+    /// Of these, bytes that need no credit, and bytes in lanes that wait for credit.
+    free: usize,
+    waiting: usize,
+    /// The window the peer announced.
+    window: u64,
+    /// What the calls may still send whose messages take more than one frame, until their last one is out.
+    flows: HashMap<CallId, Outflow>,
+    /// Credit used since the start.
+    used: u64,
     /// Bytes handed to the driver since the start.
     handed_out: u64,
     steps: Vec<Step>,
@@ -97,7 +77,31 @@ pub(crate) struct Step {
     pub(crate) room: bool,
 }
 
+impl Default for SendQueue {
+    fn default() -> Self {
+        Self {
+            urgent: Vec::new(),
+            ready: Vec::new(),
+            lanes: HashMap::new(),
+            turns: VecDeque::new(),
+            queued: 0,
+            free: 0,
+            waiting: 0,
+            window: u64::from(MIN_WINDOW),
+            flows: HashMap::new(),
+            used: 0,
+            handed_out: 0,
+            steps: Vec::new(),
+        }
+    }
+}
+
 impl SendQueue {
+    /// The peer has said what every call may send to begin with.
+    pub(crate) fn set_window(&mut self, window: u32) {
+        self.window = u64::from(window);
+    }
+
     /// Queues the next part of a message. A message of one small frame goes out next, and so does a small part of a longer
     /// one while little else does: what its sender gives faster than the peer reads waits in a queue. Returns the offset in the stream at which it ends if it was encoded at once;
     /// `None` if it waits in a queue, to be reported by [`take_steps`](Self::take_steps).
@@ -111,6 +115,11 @@ impl SendQueue {
     ) -> Option<u64> {
         let queued_before = !self.lanes.is_empty() && self.lanes.contains_key(&call.channel);
         match payload {
+            // Of a message that is one frame, the credit that every call begins with is enough.
+            Payload::Whole(data) if framing.envelope.is_some() && !(first && last) => {
+                self.push_chunk(call, framing, Chunk::new(&[], data), first, last);
+                None
+            }
             Payload::Whole(data)
                 if !queued_before
                     && data.len() <= framing.room().min(MAX_CHUNK)
@@ -163,22 +172,38 @@ impl SendQueue {
         {
             lane.queued += chunk.len();
             self.queued += chunk.len();
+            if lane.waits {
+                self.waiting += chunk.len();
+            } else if lane.items.len() == 1 {
+                self.review(call.channel);
+            }
             return;
         }
         self.enqueue(call, framing, Body::Chunk(chunk), first, last);
     }
 
     fn enqueue(&mut self, call: CallId, framing: &Framing, body: Body, first: bool, last: bool) {
-        let lane = self.lanes.entry(call.channel).or_default();
-        if lane.items.is_empty() {
-            self.turns.push_back(call.channel);
-        }
-        self.queued += body.len();
-        lane.queued += body.len();
         let cost = match &body {
             Body::Chunk(chunk) if framing.envelope.is_some() => chunk.cost(),
             _ => 0,
         };
+        if framing.envelope.is_some() && !(last && cost == 0) {
+            let window = self.window;
+            self.flows
+                .entry(call)
+                .or_insert_with(|| Outflow::new(window));
+        }
+        let lane = self.lanes.entry(call.channel).or_default();
+        let size = body.len();
+        self.queued += size;
+        lane.queued += size;
+        if framing.envelope.is_none() {
+            self.free += size;
+        }
+        if lane.waits {
+            self.waiting += size;
+        }
+        let is_first = lane.items.is_empty();
         lane.items.push_back(Item {
             call,
             framing: framing.clone(),
@@ -187,11 +212,146 @@ impl SendQueue {
             first,
             last,
         });
+        if is_first {
+            self.place(call.channel);
+        }
+    }
+
+    /// Gives a lane that takes no part yet its turn, or lets it wait for credit.
+    fn place(&mut self, channel: ChannelId) {
+        let Some(lane) = self.lanes.get_mut(&channel) else {
+            return;
+        };
+        lane.waits = lane.lacks_credit(&self.flows);
+        if lane.waits {
+            lane.deficit = 0;
+            self.waiting += lane.queued;
+        } else {
+            self.turns.push_back(channel);
+        }
+    }
+
+    /// Looks again whether a lane has to wait.
+    fn review(&mut self, channel: ChannelId) {
+        let Some(lane) = self.lanes.get_mut(&channel) else {
+            return;
+        };
+        if lane.waits == lane.lacks_credit(&self.flows) {
+            return;
+        }
+        if lane.waits {
+            self.waiting = self.waiting.saturating_sub(lane.queued);
+        } else {
+            self.turns.retain(|turn| *turn != channel);
+        }
+        self.place(channel);
+    }
+
+    /// The peer grants credit to the call on `channel` with this sequence number. `current`: the call that is in
+    /// progress there, if it is that one. Nothing happens if there is no such call, or all of it is out. False: more
+    /// credit than there can be.
+    pub(crate) fn grant(
+        &mut self,
+        channel: ChannelId,
+        seq: u16,
+        bytes: u64,
+        current: Option<CallId>,
+    ) -> bool {
+        let queued = self.lanes.get(&channel).and_then(|lane| {
+            let of_call = |item: &&Item| item.framing.envelope.is_some_and(|(_, of)| of == seq);
+            lane.items.iter().find(of_call).map(|item| item.call)
+        });
+        let Some(call) = queued.or(current) else {
+            return true;
+        };
+        let window = self.window;
+        let flow = self
+            .flows
+            .entry(call)
+            .or_insert_with(|| Outflow::new(window));
+        let granted = flow.grant(bytes);
+        self.review(channel);
+        granted
+    }
+
+    /// Nobody waits any more for what is queued of the call on `channel` with this sequence number: only an empty last
+    /// frame is left of it.
+    pub(crate) fn cut(&mut self, channel: ChannelId, seq: u16) {
+        let Some(lane) = self.lanes.get_mut(&channel) else {
+            return;
+        };
+        let is_it = |item: &Item| item.framing.envelope.is_some_and(|(_, of)| of == seq);
+        let Some(at) = lane.items.iter().position(is_it) else {
+            return;
+        };
+        // Complete, or its handler still has to be heard.
+        if !lane.items.iter().any(|item| is_it(item) && item.last) {
+            return;
+        }
+        let mut dropped = 0;
+        let mut index = 0;
+        lane.items.retain_mut(|item| {
+            let here = index;
+            index += 1;
+            if !is_it(item) {
+                return true;
+            }
+            dropped += item.body.len();
+            item.body = Body::Batch(Vec::new());
+            item.cost = 0;
+            item.last = true;
+            here == at
+        });
+        if lane.waits {
+            self.waiting = self.waiting.saturating_sub(dropped);
+        }
+        self.queued = self.queued.saturating_sub(dropped);
+        lane.queued = lane.queued.saturating_sub(dropped);
+        self.review(channel);
+    }
+
+    /// The call is over: what it may send is of no interest once nothing of it is queued.
+    pub(crate) fn forget(&mut self, call: CallId) {
+        if !self.flows.is_empty()
+            && self
+                .lanes
+                .get(&call.channel)
+                .is_none_or(|lane| lane.items.iter().all(|item| item.call != call))
+        {
+            self.flows.remove(&call);
+        }
+    }
+
+    /// Puts a frame behind what is ready, however much that is. Returns the offset in the stream at which it ends.
+    pub(crate) fn push_ready(
+        &mut self,
+        call: CallId,
+        framing: &Framing,
+        data: &[u8],
+        first: bool,
+        last: bool,
+    ) -> u64 {
+        framing.encode(&mut self.ready, call, (first, last), &[], data);
+        self.handed_out + self.ready.len() as u64
+    }
+
+    /// Puts a frame ahead of everything that is not handed out yet. It must not overtake what ends at `after`.
+    pub(crate) fn push_urgent(&mut self, call: CallId, framing: &Framing, data: &[u8], after: u64) {
+        if after > self.handed_out {
+            self.push_ready(call, framing, data, false, false);
+            return;
+        }
+        framing.encode(&mut self.urgent, call, (false, false), &[], data);
+    }
+
+    /// Credit used since the start.
+    pub(crate) fn used(&self) -> u64 {
+        self.used
     }
 
     /// Whether there is anything to send.
     pub(crate) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.turns.is_empty()
+        self.ready.is_empty() && self.urgent.is_empty() && self.turns.is_empty()
     }
 
     /// Bytes that went out since the start.
@@ -199,9 +359,19 @@ impl SendQueue {
         self.handed_out
     }
 
-    /// Unsent bytes.
+    /// Unsent bytes that no credit covers.
+    pub(crate) fn uncovered(&self) -> usize {
+        self.ready.len() + self.free
+    }
+
+    /// Unsent bytes that wait for credit.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Unsent bytes that wait for nothing but the peer's reading them.
     pub(crate) fn len(&self) -> usize {
-        self.ready.len() + self.queued
+        self.ready.len() + self.urgent.len() + self.queued.saturating_sub(self.waiting)
     }
 
     /// Unsent bytes in the queue of one channel.
@@ -230,7 +400,7 @@ impl SendQueue {
             return Withdrawn::Nothing;
         };
         let mut result = Withdrawn::Nothing;
-        let mut dropped = 0;
+        let (mut dropped, mut free) = (0, 0);
         lane.items.retain(|item| {
             if item.call != call {
                 return true;
@@ -243,13 +413,25 @@ impl SendQueue {
                 };
             }
             dropped += item.body.len();
+            if item.framing.envelope.is_none() {
+                free += item.body.len();
+            }
             false
         });
+        if lane.waits {
+            self.waiting = self.waiting.saturating_sub(dropped);
+        }
         self.queued = self.queued.saturating_sub(dropped);
+        self.free = self.free.saturating_sub(free);
         lane.queued = lane.queued.saturating_sub(dropped);
+        if result != Withdrawn::Nothing {
+            self.flows.remove(&call);
+        }
         if lane.items.is_empty() {
             self.lanes.remove(&call.channel);
             self.turns.retain(|channel| *channel != call.channel);
+        } else {
+            self.review(call.channel);
         }
         result
     }
@@ -258,6 +440,7 @@ impl SendQueue {
     /// in queues a chunk goes out each time, however much small frames there are.
     pub(crate) fn transmit(&mut self, out: &mut Vec<u8>) {
         let before = out.len();
+        out.append(&mut self.urgent);
         if out.is_empty() {
             std::mem::swap(out, &mut self.ready);
         } else {
@@ -277,6 +460,17 @@ impl SendQueue {
                 if size > lane.deficit && size <= MAX_CHUNK {
                     break;
                 }
+                if item.cost > 0
+                    && let Some(flow) = self.flows.get_mut(&item.call)
+                {
+                    if !flow.take(item.cost as u64) {
+                        break;
+                    }
+                    self.used = self.used.saturating_add(item.cost as u64);
+                }
+                if item.framing.envelope.is_none() {
+                    self.free = self.free.saturating_sub(size);
+                }
                 lane.deficit = lane.deficit.saturating_sub(size);
                 self.queued = self.queued.saturating_sub(size);
                 let before_this = lane.queued;
@@ -284,6 +478,9 @@ impl SendQueue {
                 let (call, first, last) = (item.call, item.first, item.last);
                 let done = item.encode_next(out);
                 if done {
+                    if last && item.framing.envelope.is_some() {
+                        self.flows.remove(&call);
+                    }
                     lane.items.pop_front();
                 }
                 let step = Step {
@@ -301,7 +498,7 @@ impl SendQueue {
             if lane.items.is_empty() {
                 self.lanes.remove(&channel);
             } else {
-                self.turns.push_back(channel);
+                self.place(channel);
             }
         }
         self.handed_out += (out.len() - before) as u64;
@@ -317,79 +514,15 @@ impl SendQueue {
         if self.ready.is_empty() {
             self.ready = Vec::new();
         }
+        if self.urgent.is_empty() {
+            self.urgent = Vec::new();
+        }
+        if self.flows.is_empty() {
+            self.flows.shrink_to_fit();
+        }
         if self.lanes.is_empty() {
             self.lanes.shrink_to_fit();
             self.turns.shrink_to_fit();
-        }
-    }
-}
-
-impl Body {
-    fn len(&self) -> usize {
-        match self {
-            Self::Chunk(chunk) => chunk.len(),
-            Self::Batch(data) => data.len(),
-            Self::Split(data) => data.len(),
-        }
-    }
-}
-
-impl Item {
-    /// Puts a small piece into the same frame, if it belongs to the call and there is room. False: it does not.
-    fn merge(&mut self, call: CallId, chunk: &Chunk, last: bool) -> bool {
-        let cost = self.cost + chunk.cost();
-        let fits = self.body.len() + chunk.len() <= self.framing.room() && cost <= PIECE;
-        if self.call != call || self.last || self.framing.envelope.is_none() || !fits {
-            return false;
-        }
-        if let Body::Chunk(before) = &self.body {
-            self.body = Body::Batch([before.head(), &before.body].concat());
-        }
-        let Body::Batch(data) = &mut self.body else {
-            return false;
-        };
-        data.extend_from_slice(chunk.head());
-        data.extend_from_slice(&chunk.body);
-        self.cost = cost;
-        self.last = last;
-        true
-    }
-
-    /// Payload bytes of the next frame.
-    fn next_frame(&self) -> usize {
-        match &self.body {
-            Body::Chunk(chunk) => chunk.len(),
-            Body::Batch(data) => data.len(),
-            Body::Split(data) => data.len().min(self.framing.room()),
-        }
-    }
-
-    /// Encodes the next frame; true if it was the item's last one.
-    fn encode_next(&mut self, out: &mut Vec<u8>) -> bool {
-        match &mut self.body {
-            Body::Chunk(chunk) => {
-                self.framing.encode(
-                    out,
-                    self.call,
-                    (self.first, self.last),
-                    chunk.head(),
-                    &chunk.body,
-                );
-                true
-            }
-            Body::Batch(data) => {
-                let place = (self.first, self.last);
-                self.framing.encode(out, self.call, place, &[], data);
-                true
-            }
-            Body::Split(data) => {
-                let piece = data.split_to(data.len().min(self.framing.room()));
-                let done = data.is_empty();
-                self.framing
-                    .encode(out, self.call, (self.first, self.last && done), &[], &piece);
-                self.first = false;
-                done
-            }
         }
     }
 }

@@ -1,6 +1,8 @@
 //! A client's and a server's session against each other in virtual time, over a byte pipe that cuts and delays as it
 //! likes. Every payload is unique, so that an answer that reached another call would be seen.
 
+mod content;
+mod pipe;
 mod world;
 
 use std::time::Duration;
@@ -27,6 +29,16 @@ fn run(seed: u64, calls: usize, plain: bool) -> Count {
         "seed {seed}"
     );
     assert_eq!(world.client.in_flight(), 0);
+    // What was held and lent is given back.
+    assert_eq!(
+        (
+            world.server.held(),
+            world.server.lent(),
+            world.client.lent()
+        ),
+        (0, 0, 0),
+        "seed {seed}"
+    );
     // Every channel came back: tombstones too.
     world.client.close();
     assert_eq!(

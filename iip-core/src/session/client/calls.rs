@@ -1,7 +1,5 @@
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::lease::Stage;
 use super::state::{ClientSession, MAX_PLAIN_CHANNELS};
 use crate::session::channel::{CallId, Delivery, Format, MessageState, Profile};
@@ -215,10 +213,23 @@ impl ClientSession {
         };
         channel.stage = Stage::Abandoned;
         channel.deadline = None;
+        let flow = channel.flow.take();
+        // What was not answered and is complete is cancelled on the event stream.
+        let cancelled = channel
+            .envelope
+            .filter(|_| !channel.response_complete && channel.sent_end != u64::MAX);
+        let sent_end = channel.sent_end;
         let assembled = channel.assembly.take().map(|assembly| assembly.held());
         if let Some(held) = assembled {
             self.held -= held;
             self.incomplete -= 1;
+        }
+        if let Some(flow) = flow {
+            self.end_flow(call.channel, *flow);
+        }
+        if let Some(seq) = cancelled {
+            let channel = call.channel;
+            self.push_urgent(&ConnectionEvent::Cancel { channel, seq }, sent_end);
         }
         self.in_flight -= 1;
         self.tombstones += 1;
@@ -274,9 +285,10 @@ impl ClientSession {
         };
         // A raw request gets here only when it was answered, and the server reads past the byte.
         let last: &'static [u8] = if envelope.is_some() { &CANCEL } else { &[0] };
-        let last = Payload::Whole(Bytes::from_static(last));
-        let end = self.output.push(call, &framing, last, false, true);
-        self.channels.entry(call.channel).sent_end = end.unwrap_or(u64::MAX);
+        // Nothing of the call is queued any more.
+        let end = self.output.push_ready(call, &framing, last, false, true);
+        self.output.forget(call);
+        self.channels.entry(call.channel).sent_end = end;
     }
 
     /// Free channels: how many calls may begin at once.
@@ -289,10 +301,9 @@ impl ClientSession {
 
     /// Most channels this side uses.
     pub(super) fn channel_limit(&self) -> u32 {
-        let limit = self.config.limits.max_channels;
         match self.profile {
-            Some(Profile::Native) => limit.max(2),
-            _ => limit.min(MAX_PLAIN_CHANNELS),
+            Some(Profile::Native) => self.config.limits.native_channels(),
+            _ => self.config.limits.max_channels.min(MAX_PLAIN_CHANNELS),
         }
     }
 

@@ -2,6 +2,7 @@ use std::time::Instant;
 
 use crate::session::assembly::Assembly;
 use crate::session::channel::{Delivery, MessageState};
+use crate::session::credit::Inflow;
 use crate::wire::{ChannelId, Path};
 
 /// One channel as its client sees it.
@@ -33,6 +34,8 @@ pub(super) struct Channel {
     pub(super) deadline: Option<Instant>,
     pub(super) abandoned_at: Option<Instant>,
     pub(super) assembly: Option<Box<Assembly>>,
+    /// Credit of a response of several frames.
+    pub(super) flow: Option<Box<Inflow>>,
     /// The path a plain server's response must name.
     pub(super) path: Option<Path>,
 }

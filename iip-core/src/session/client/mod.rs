@@ -1,6 +1,7 @@
 //! The client's side of a connection. One type, a file for each of its jobs.
 
 mod calls;
+mod flow;
 mod lease;
 mod receive;
 mod state;

@@ -9,7 +9,8 @@ use crate::session::channel::{CallId, Delivery, Profile};
 use crate::session::control::{
     self, ConnectionEvent, ENVELOPE_LENGTH, ENVELOPE_RESPONSE, ErrorReply, HelloReply,
 };
-use crate::session::cost::cost;
+use crate::session::cost::{MESSAGE_COST, begins_message};
+use crate::session::credit::MIN_WINDOW;
 use crate::session::error::Violation;
 use crate::session::event::ClientEvent;
 use crate::session::limits::most_data;
@@ -70,10 +71,7 @@ impl ClientSession {
     ) -> Result<(), Violation> {
         let (kind, id) = (frame.kind(), frame.channel());
         self.check_frame(kind, id)?;
-        let events = self
-            .events_channel
-            .is_some_and(|(call, _)| call.channel == id);
-        if !events && !self.admit(&frame, announced) {
+        if !self.admit(&frame, announced) {
             return Err(Violation::Flood("frames that carry next to nothing"));
         }
         if id == ChannelId::ZERO {
@@ -141,16 +139,16 @@ impl ClientSession {
     }
 
     /// Counts a frame; false if there were too many that carry next to nothing. Messages, however small, are
-    /// something.
+    /// something, and credit bounds them.
     fn admit(&mut self, frame: &Frame, announced: usize) -> bool {
         let kind = frame.kind();
         let small = !kind.is_first() && !kind.is_last() && announced < SmallFrames::SIZE;
-        if small {
-            let channel = self.channels.get(frame.channel());
-            let enveloped = channel.is_some_and(|channel| channel.envelope.is_some());
+        if small && let Some(channel) = self.channels.get(frame.channel()) {
             let data = frame.clone().into_data();
             let records = data.get(ENVELOPE_LENGTH..).unwrap_or_default();
-            if enveloped && cost(&[], records) > 0 {
+            if channel.stage == Stage::Events
+                || channel.envelope.is_some() && begins_message(records)
+            {
                 return true;
             }
         }
@@ -168,8 +166,20 @@ impl ClientSession {
     ) -> Result<(), Violation> {
         let last = kind.is_last();
         let over_budget = self.held + announced > self.config.limits.receive_budget;
+        let enveloped = self.channels.entry(call.channel).envelope.is_some();
+        let window = self.config.limits.window_bytes() as usize;
+        // A message of one frame that the window covers needs no books.
+        if enveloped && (kind != FrameKind::ResponseWhole || data.len() + MESSAGE_COST > window) {
+            let fits = self.receive_records(call.channel, &data, last, now)?;
+            let channel = self.channels.entry(call.channel);
+            if !fits && channel.delivery == Delivery::Frames {
+                let limit = self.message_limit();
+                self.pending_events
+                    .push_back(ClientEvent::TooLarge { call, limit });
+                return Ok(());
+            }
+        }
         let channel = self.channels.entry(call.channel);
-        let enveloped = channel.envelope.is_some();
         if channel.delivery == Delivery::Frames {
             self.pending_events
                 .push_back(ClientEvent::Response { call, data, last });
@@ -256,7 +266,9 @@ impl ClientSession {
 
     fn handle_hello(&mut self, text: &[u8]) -> Result<(), Violation> {
         match HelloReply::parse(text) {
+            Some(reply) if reply.window < MIN_WINDOW => return Err(Violation::BadControl),
             Some(reply) if reply.version == control::VERSION => {
+                self.output.set_window(reply.window);
                 self.profile = Some(Profile::Native);
                 self.server_timeout = reply.timeout;
                 self.server_max_message = reply.max_message;
@@ -324,7 +336,7 @@ impl ClientSession {
                     if !self.control.take(now) {
                         return Err(Violation::Flood("pings (control_rate)"));
                     }
-                    self.push_event(&ConnectionEvent::Pong(token));
+                    self.push_urgent(&ConnectionEvent::Pong(token), 0);
                 }
                 ConnectionEvent::GoAway { code: 0, .. } => {
                     if !self.draining {
@@ -337,7 +349,15 @@ impl ClientSession {
                 ConnectionEvent::GoAway { code, text } => {
                     self.end(crate::session::error::Ended::GoAway { code, text });
                 }
-                ConnectionEvent::Pong(_) | ConnectionEvent::Ack | ConnectionEvent::Ignored => {}
+                ConnectionEvent::Window {
+                    channel,
+                    seq,
+                    bytes,
+                } => self.handle_window(channel, seq, bytes)?,
+                ConnectionEvent::Pong(_)
+                | ConnectionEvent::Ack
+                | ConnectionEvent::Cancel { .. }
+                | ConnectionEvent::Ignored => {}
             }
         }
         if last {

@@ -9,12 +9,13 @@ use crate::session::assembly::SmallFrames;
 use crate::session::batch::Batch;
 use crate::session::channel::{CallId, Profile};
 use crate::session::control::{self, ConnectionEvent, Hello};
+use crate::session::credit::Pool;
 use crate::session::error::{Ended, Violation};
 use crate::session::event::ClientEvent;
 use crate::session::framing::Framing;
 use crate::session::keep_alive::{KeepAlive, Pinger};
 use crate::session::limits::Limits;
-use crate::session::payload::{MAX_CHUNK, Payload};
+use crate::session::payload::MAX_CHUNK;
 use crate::session::progress::ReadProgress;
 use crate::session::rate::TokenBucket;
 use crate::session::send_queue::SendQueue;
@@ -53,6 +54,14 @@ pub struct ClientSession {
     pub(super) system: VecDeque<System>,
     pub(super) system_data: Option<Vec<u8>>,
     pub(super) events_channel: Option<(CallId, u16)>,
+    /// Where in the stream the first frame on `/sys/events` ends: others may go ahead of data, but not of this one.
+    pub(super) events_opened: u64,
+    /// What responses may be granted beyond the window that each begins with.
+    pub(super) pool: Pool,
+    /// When something was received last.
+    pub(super) last_read: Instant,
+    /// WINDOW records received.
+    pub(super) windows: u64,
     pub(super) output: SendQueue,
     pub(super) pending_events: VecDeque<ClientEvent>,
     pub(super) control: TokenBucket,
@@ -95,6 +104,10 @@ impl ClientSession {
             system: VecDeque::new(),
             system_data: None,
             events_channel: None,
+            events_opened: u64::MAX,
+            pool: Pool::new(config.limits.receive_budget, config.limits.max_message),
+            last_read: now,
+            windows: 0,
             output: SendQueue::default(),
             pending_events: VecDeque::new(),
             control: TokenBucket::new(config.limits.control_rate, config.limits.control_burst, now),
@@ -120,7 +133,7 @@ impl ClientSession {
             let hello = Hello {
                 version: control::VERSION,
                 min: control::VERSION,
-                window: session.config.limits.window,
+                window: session.config.limits.window_bytes(),
                 max_message: session.config.limits.max_message,
                 channels: session.config.limits.max_channels,
             };
@@ -172,6 +185,7 @@ impl ClientSession {
     ) -> bool {
         if received > 0 {
             self.pinger.received(now);
+            self.last_read = now;
         }
         let mut taken = batch.start(buf.len());
         while self.ended.is_none() {
@@ -392,8 +406,19 @@ impl ClientSession {
     fn push_event_records(&mut self, records: Vec<u8>) {
         if let Some((call, seq)) = self.events_channel {
             let framing = events_framing(seq, false);
-            let records = Payload::Whole(records.into());
-            self.output.push(call, &framing, records, false, false);
+            self.output
+                .push_ready(call, &framing, &records, false, false);
+        }
+    }
+
+    /// As [`push_event`](Self::push_event), ahead of everything but what ends at `after`.
+    pub(super) fn push_urgent(&mut self, event: &ConnectionEvent, after: u64) {
+        if let Some((call, seq)) = self.events_channel {
+            let mut records = Vec::new();
+            event.encode(&mut records);
+            let framing = events_framing(seq, false);
+            let after = after.max(self.events_opened);
+            self.output.push_urgent(call, &framing, &records, after);
         }
     }
 
@@ -412,8 +437,7 @@ impl ClientSession {
         channel.envelope = Some(seq);
         self.events_channel = Some((call, seq));
         let framing = events_framing(seq, true);
-        let empty = Payload::Whole(Bytes::new());
-        self.output.push(call, &framing, empty, true, false);
+        self.events_opened = self.output.push_ready(call, &framing, &[], true, false);
     }
 
     /// Both the hello and the first channel are there.

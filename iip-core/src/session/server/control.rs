@@ -1,17 +1,16 @@
 use super::state::*;
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use crate::session::assembly::Assembly;
 use crate::session::channel::Profile;
 use crate::session::control::{
     self, ConnectionEvent, ENVELOPE_LENGTH, ENVELOPE_RESPONSE, ErrorReply, Hello, HelloReply,
 };
+use crate::session::credit::MIN_WINDOW;
 use crate::session::error::{Ended, Violation};
 use crate::session::event::Lookup;
 use crate::session::framing::Framing;
-use crate::session::payload::{MAX_CHUNK, Payload};
+use crate::session::payload::MAX_CHUNK;
 use crate::wire::{ChannelId, Frame, Path};
 
 impl<L: Lookup> ServerSession<L> {
@@ -33,7 +32,7 @@ impl<L: Lookup> ServerSession<L> {
                 control::grant_json(0)
             }
             control::HELLO if id == ChannelId::ZERO && self.profile == Profile::Plain && last => {
-                self.hello(frame)
+                self.hello(frame)?
             }
             control::EVENTS
                 if self.profile == Profile::Native
@@ -79,7 +78,7 @@ impl<L: Lookup> ServerSession<L> {
 
     pub(super) fn grant(&mut self) -> String {
         let limit = match self.profile {
-            Profile::Native => self.channel_limit(),
+            Profile::Native => self.limits.native_channels(),
             Profile::Plain => MAX_GRANTED,
         };
         if self.granted >= limit {
@@ -89,35 +88,29 @@ impl<L: Lookup> ServerSession<L> {
         control::grant_json(self.granted)
     }
 
-    /// Channels are granted only while their windows fill at most half the budget.
-    pub(super) fn channel_limit(&self) -> u32 {
-        let window = self.limits.window.max(1) as usize;
-        let covered = self.limits.receive_budget / 2 / window;
-        self.limits
-            .max_channels
-            .min(u32::try_from(covered).unwrap_or(u32::MAX))
-            .max(2)
-    }
-
-    pub(super) fn hello(&mut self, frame: &Frame) -> String {
+    pub(super) fn hello(&mut self, frame: &Frame) -> Result<String, Violation> {
         let Some(hello) = Hello::parse(&frame.clone().into_data()).filter(|_| self.granted == 0)
         else {
-            return ErrorReply::no_handler().to_json();
+            return Ok(ErrorReply::no_handler().to_json());
         };
+        if hello.window < MIN_WINDOW {
+            return Err(Violation::BadControl);
+        }
+        self.output.set_window(hello.window);
         if hello.min > control::VERSION {
             // The answer names the version spoken here.
             self.ended = Some(Ended::Version);
         }
         self.profile = Profile::Native;
-        self.granted = hello.channels.clamp(2, self.channel_limit());
-        HelloReply {
+        self.granted = hello.channels.clamp(2, self.limits.native_channels());
+        let reply = HelloReply {
             version: control::VERSION,
-            window: self.limits.window,
+            window: self.limits.window_bytes(),
             max_message: self.limits.max_message,
             channels: self.granted,
             timeout: self.default_timeout,
-        }
-        .to_json()
+        };
+        Ok(reply.to_json())
     }
 
     pub(super) fn open_events(&mut self, frame: &Frame) -> Result<(), Violation> {
@@ -131,18 +124,19 @@ impl<L: Lookup> ServerSession<L> {
         let call = self.next_call(id);
         self.events_channel = Some((call, seq));
         let framing = event_framing(seq);
-        self.output
-            .push(call, &framing, Payload::Whole(Bytes::new()), true, false);
+        self.events_opened = self.output.push_ready(call, &framing, &[], true, false);
         self.arm(Some(self.last_activity + self.limits.idle_timeout));
         match self.drain {
             Drain::No => {}
             Drain::Announced { .. } => self.announce_drain(),
             Drain::Done => {
-                self.output
-                    .push(call, &framing, Payload::Whole(Bytes::new()), false, true);
+                self.output.push_ready(call, &framing, &[], false, true);
             }
         }
-        self.handle_events(data.get(ENVELOPE_LENGTH..).unwrap_or(&[]))
+        self.handle_events(
+            data.get(ENVELOPE_LENGTH..).unwrap_or(&[]),
+            self.last_activity,
+        )
     }
 
     pub(super) fn handle_event_frame(
@@ -150,12 +144,13 @@ impl<L: Lookup> ServerSession<L> {
         id: ChannelId,
         last: bool,
         data: &[u8],
+        now: Instant,
     ) -> Result<(), Violation> {
         let (_, seq) = self.events_channel.ok_or(Violation::BadEvent)?;
         if control::read_envelope(data) != Some((0, seq)) {
             return Err(Violation::WrongEnvelope(id));
         }
-        self.handle_events(data.get(ENVELOPE_LENGTH..).unwrap_or(&[]))?;
+        self.handle_events(data.get(ENVELOPE_LENGTH..).unwrap_or(&[]), now)?;
         if last {
             // The client will place no further call and wants the connection to end when it is idle.
             self.channels.entry(id).reception = Reception::Nowhere;
@@ -164,17 +159,25 @@ impl<L: Lookup> ServerSession<L> {
         Ok(())
     }
 
-    pub(super) fn handle_events(&mut self, records: &[u8]) -> Result<(), Violation> {
+    pub(super) fn handle_events(&mut self, records: &[u8], now: Instant) -> Result<(), Violation> {
         for event in ConnectionEvent::parse(records).ok_or(Violation::BadEvent)? {
             match event {
                 ConnectionEvent::Ping(token) => {
                     self.take_control(self.last_activity)?;
-                    self.push_event(&ConnectionEvent::Pong(token));
+                    self.push_urgent(&ConnectionEvent::Pong(token));
                 }
                 ConnectionEvent::Ack => {
                     if let Drain::Announced { acknowledged } = &mut self.drain {
                         *acknowledged = true;
                     }
+                }
+                ConnectionEvent::Window {
+                    channel,
+                    seq,
+                    bytes,
+                } => self.handle_window(channel, seq, bytes)?,
+                ConnectionEvent::Cancel { channel, seq } => {
+                    self.handle_cancel(channel, seq, now)?
                 }
                 ConnectionEvent::Pong(_)
                 | ConnectionEvent::Ignored
@@ -193,13 +196,18 @@ impl<L: Lookup> ServerSession<L> {
     /// Sends records, unless the event stream is complete or was never opened. `last` completes it.
     pub(super) fn push_event_records(&mut self, records: Vec<u8>, last: bool) {
         if let (Some((call, seq)), true) = (self.events_channel, self.drain != Drain::Done) {
-            self.output.push(
-                call,
-                &event_framing(seq),
-                Payload::Whole(records.into()),
-                false,
-                last,
-            );
+            self.output
+                .push_ready(call, &event_framing(seq), &records, false, last);
+        }
+    }
+
+    /// Sends a record ahead of all that waits.
+    pub(super) fn push_urgent(&mut self, event: &ConnectionEvent) {
+        if let (Some((call, seq)), true) = (self.events_channel, self.drain != Drain::Done) {
+            let mut records = Vec::new();
+            event.encode(&mut records);
+            self.output
+                .push_urgent(call, &event_framing(seq), &records, self.events_opened);
         }
     }
 

@@ -6,11 +6,18 @@ use bytes::{Buf, Bytes, BytesMut};
 use crate::session::assembly::{Added, Assembly, SmallFrames};
 use crate::session::channel::{CallId, Delivery, Format, MessageState, Profile};
 use crate::session::control::{self, ENVELOPE_LENGTH, ErrorReply};
-use crate::session::cost::cost;
+use crate::session::cost::{MESSAGE_COST, begins_message, cancels, cost};
+use crate::session::credit::{Excess, Inflow};
 use crate::session::error::Violation;
 use crate::session::event::{Lookup, RouteInfo, ServerEvent};
 use crate::session::limits::most_data;
 use crate::wire::{ChannelId, Frame, FrameKind, Path};
+
+/// Data up to this size is looked at although its message is read past.
+const SMALL: usize = 64;
+
+/// What a peer floods with that sends frames without messages.
+const CHAFF: &str = "frames that carry next to nothing";
 
 impl<L: Lookup> ServerSession<L> {
     /// Checks the header of a frame whose data is still arriving, so that what cannot be accepted costs no memory.
@@ -22,7 +29,8 @@ impl<L: Lookup> ServerSession<L> {
         let limit = self.receive_limit(self.profile == Profile::Native);
         let channel = self.channels.get(header.channel);
         let discarding = channel.is_some_and(|channel| match &channel.reception {
-            Reception::Discard(_) => true,
+            // A small one may say that nobody waits for the answer any more.
+            Reception::Discard(_) => header.length as usize > SMALL,
             Reception::Assembly(assembling) => {
                 assembling.assembly.is_refused()
                     || assembling.assembly.held() + header.length as usize > limit
@@ -71,11 +79,8 @@ impl<L: Lookup> ServerSession<L> {
     ) -> Result<(), Violation> {
         let (kind, id) = (frame.kind(), frame.channel());
         let next = self.check_frame(kind, id)?;
-        let events = self
-            .events_channel
-            .is_some_and(|(call, _)| call.channel == id);
-        if !events && !self.admit(&frame, announced) {
-            return Err(Violation::Flood("frames that carry next to nothing"));
+        if !self.admit(&frame, announced) {
+            return Err(Violation::Flood(CHAFF));
         }
         self.channels.entry(id).incoming = next;
         if kind.is_first() {
@@ -90,7 +95,7 @@ impl<L: Lookup> ServerSession<L> {
     }
 
     /// Counts a frame; false if there were too many that carry next to nothing. Messages, however small, are
-    /// something.
+    /// something, and credit bounds them.
     fn admit(&mut self, frame: &Frame, announced: usize) -> bool {
         let kind = frame.kind();
         let small = !kind.is_first() && !kind.is_last() && announced < SmallFrames::SIZE;
@@ -98,12 +103,14 @@ impl<L: Lookup> ServerSession<L> {
             let channel = self.channels.get(frame.channel());
             let enveloped = channel.is_some_and(|channel| match &channel.reception {
                 Reception::Stream { envelope } => envelope.is_some(),
-                Reception::Assembly(assembling) => assembling.request.envelope.is_some(),
+                Reception::Assembly(assembling) => assembling.flow.is_some(),
                 _ => false,
             });
+            let events =
+                channel.is_some_and(|channel| matches!(channel.reception, Reception::Events));
             let data = frame.clone().into_data();
             let records = data.get(ENVELOPE_LENGTH..).unwrap_or_default();
-            if enveloped && cost(&[], records) > 0 {
+            if events || enveloped && begins_message(records) {
                 return true;
             }
         }
@@ -185,20 +192,51 @@ impl<L: Lookup> ServerSession<L> {
             path,
             data,
             envelope,
+            arrived: now,
         };
         if matches!(self.drain, Drain::Done) {
             let answer = ErrorReply::new(ErrorReply::DRAINING, "the server is stopping");
             return self.refuse_request(id, last, request.path, &answer, now);
         }
+        if self.output.waiting() > self.limits.receive_budget {
+            let text = "too many replies wait for this connection's client (receive_budget)";
+            let answer = ErrorReply::new(ErrorReply::OVERLOADED, text);
+            return self.refuse_request(id, last, request.path, &answer, now);
+        }
+        let window = self.limits.window_bytes();
         if last {
+            // A message of one frame that the window covers needs no books.
+            if enveloped
+                && request.data.len() + MESSAGE_COST > window as usize
+                && cost(&[], &request.data) > window as usize
+            {
+                return Err(Violation::Overrun(id));
+            }
             self.enqueue(id, Pending::Request(request), true);
             return Ok(());
+        }
+        let mut flow = enveloped.then(|| Box::new(Inflow::new(u64::from(window))));
+        if let Some(flow) = &mut flow {
+            match flow.receive(&request.data, self.limits.max_message as u64) {
+                Ok(()) => {}
+                Err(Excess::Message) => {
+                    let answer = self.too_large();
+                    return self.refuse_request(id, last, None, &answer, now);
+                }
+                Err(Excess::Credit) => return Err(Violation::Overrun(id)),
+            }
         }
         let channel = self.channels.entry(id);
         let idle = channel.active.is_none() && channel.queue.is_empty();
         if delivery == Delivery::Frames && idle {
             channel.reception = Reception::Stream { envelope };
             self.enqueue(id, Pending::Request(request), false);
+            let channel = self.channels.entry(id);
+            if let (Some(flow), Some(active)) = (flow, &mut channel.active) {
+                self.unconsumed += flow.unconsumed();
+                active.flow = Some(flow);
+                self.grant_credit(id, now);
+            }
             return Ok(());
         }
         let refused = if self.incomplete >= self.limits.max_incomplete {
@@ -221,8 +259,13 @@ impl<L: Lookup> ServerSession<L> {
             data: Bytes::new(),
             ..request
         };
-        let assembling = Box::new(Assembling { assembly, request });
+        let assembling = Box::new(Assembling {
+            assembly,
+            request,
+            flow,
+        });
         self.channels.entry(id).reception = Reception::Assembly(assembling);
+        self.grant_credit(id, now);
         self.arm(Some(expires));
         Ok(())
     }
@@ -241,34 +284,84 @@ impl<L: Lookup> ServerSession<L> {
         let channel = self.channels.entry(id);
         match &mut channel.reception {
             Reception::Nowhere => return Err(Violation::UnexpectedKind { kind, channel: id }),
-            Reception::Events => return self.handle_event_frame(id, last, &data),
+            Reception::Events => return self.handle_event_frame(id, last, &data, now),
             Reception::Discard(assembly) => {
                 let added = assembly.add(&[], announced, now);
                 if last {
                     channel.reception = Reception::Nowhere;
+                    let envelope = control::read_envelope(&data);
+                    let records = data.get(ENVELOPE_LENGTH..).unwrap_or_default();
+                    if let Some((0, seq)) = envelope
+                        && cancels(records)
+                    {
+                        self.output.cut(id, seq);
+                    }
                 } else if added == Added::Endless {
                     return Err(Violation::Endless(id));
                 }
             }
             Reception::Stream { envelope } => {
                 strip_envelope(&mut data, *envelope).ok_or(Violation::WrongEnvelope(id))?;
-                let call = channel.active.as_ref().map(|active| active.generation);
+                let cancelled = last && envelope.is_some() && cancels(&data);
                 if last {
                     channel.reception = Reception::Nowhere;
                 }
-                if let Some(generation) = call {
-                    let call = CallId {
-                        channel: id,
-                        generation,
-                    };
+                let Some(active) = &mut channel.active else {
+                    return Ok(());
+                };
+                let call = CallId {
+                    channel: id,
+                    generation: active.generation,
+                };
+                if cancelled {
+                    let route = active.route;
                     self.pending_events
-                        .push_back(ServerEvent::Data { call, data, last });
+                        .push_back(ServerEvent::Cancelled { call, route });
+                    return Ok(());
+                }
+                let mut grants = false;
+                if let Some(flow) = &mut active.flow {
+                    let before = flow.unconsumed();
+                    // A message that is too large gets no further credit, and its reader fails the call.
+                    grants = match flow.receive(&data, self.limits.max_message as u64) {
+                        Ok(()) => !last,
+                        Err(Excess::Message) => false,
+                        Err(Excess::Credit) => return Err(Violation::Overrun(id)),
+                    };
+                    if flow.is_chaff() {
+                        return Err(Violation::Flood(CHAFF));
+                    }
+                    self.unconsumed += flow.unconsumed() - before;
+                }
+                self.pending_events
+                    .push_back(ServerEvent::Data { call, data, last });
+                if grants {
+                    self.grant_credit(id, now);
                 }
             }
             Reception::Assembly(assembling) => {
                 if !data.is_empty() {
                     strip_envelope(&mut data, assembling.request.envelope)
                         .ok_or(Violation::WrongEnvelope(id))?;
+                }
+                let mut counted = Ok(());
+                if let (Some(flow), false) = (&mut assembling.flow, data.is_empty()) {
+                    counted = flow.receive(&data, self.limits.max_message as u64);
+                }
+                let too_large_message = match counted {
+                    Ok(()) => false,
+                    Err(Excess::Message) => true,
+                    Err(Excess::Credit) => return Err(Violation::Overrun(id)),
+                };
+                let over_budget = over_budget || too_large_message;
+                if last && assembling.request.envelope.is_some() && cancels(&data) {
+                    let Reception::Assembly(assembling) = std::mem::take(&mut channel.reception)
+                    else {
+                        return Ok(());
+                    };
+                    let request = self.end_assembling(id, *assembling).1;
+                    self.enqueue(id, Pending::Cancelled(request), true);
+                    return Ok(());
                 }
                 let held = assembling.assembly.held();
                 if over_budget && !assembling.assembly.is_refused() {
@@ -280,7 +373,11 @@ impl<L: Lookup> ServerSession<L> {
                     self.held -= held;
                     self.incomplete -= 1;
                     let path = assembling.request.path.take();
+                    let flow = assembling.flow.take();
                     channel.reception = Reception::Nowhere;
+                    if let Some(flow) = flow {
+                        self.end_flow(id, *flow);
+                    }
                     return self.refuse_request(id, last, path, &too_large, now);
                 }
                 self.held += assembling.assembly.held() - held;
@@ -289,14 +386,14 @@ impl<L: Lookup> ServerSession<L> {
                     else {
                         return Ok(());
                     };
-                    let Assembling { assembly, request } = *assembling;
-                    self.incomplete -= 1;
-                    self.held -= assembly.held();
+                    let (assembly, request) = self.end_assembling(id, *assembling);
                     let request = Queued {
                         data: assembly.finish(),
                         ..request
                     };
                     self.enqueue(id, Pending::Request(request), true);
+                } else {
+                    self.grant_credit(id, now);
                 }
             }
         }

@@ -8,6 +8,7 @@ use crate::session::control::{ENVELOPE_RESPONSE, ErrorReply};
 use crate::session::event::{Lookup, ServerEvent};
 use crate::session::framing::Framing;
 use crate::session::payload::{Chunk, MAX_CHUNK, Payload};
+use crate::session::send_queue::Withdrawn;
 use crate::wire::{ChannelId, MAX_DATA, Path};
 
 impl<L: Lookup> ServerSession<L> {
@@ -45,20 +46,29 @@ impl<L: Lookup> ServerSession<L> {
             envelope: envelope.map(|seq| (ENVELOPE_RESPONSE, seq)),
             max_data: if native { MAX_CHUNK } else { MAX_DATA as usize },
         };
+        let cancelled = matches!(pending, Pending::Cancelled(_));
         match pending {
             Pending::Answer { path, data } => {
                 let framing = framing(Some(&path), None);
                 self.output
                     .push(call, &framing, Payload::Whole(data), true, true);
             }
-            Pending::Request(request) => {
+            Pending::Request(request) | Pending::Cancelled(request) => {
                 self.channels.entry(id).active = Some(Active {
                     generation: call.generation,
                     framing: framing(request.path.as_ref(), request.envelope),
                     begun: false,
                     deadline: None,
+                    route: request.route,
+                    flow: None,
                 });
                 self.in_flight += 1;
+                if cancelled {
+                    let route = request.route;
+                    self.pending_events
+                        .push_back(ServerEvent::Cancelled { call, route });
+                    return;
+                }
                 self.pending_events.push_back(ServerEvent::Request {
                     call,
                     route: request.route,
@@ -66,6 +76,7 @@ impl<L: Lookup> ServerSession<L> {
                     data: request.data,
                     enveloped: request.envelope.is_some(),
                     complete,
+                    arrived: request.arrived,
                 });
             }
         }
@@ -77,11 +88,21 @@ impl<L: Lookup> ServerSession<L> {
         let limit = self.message_limit();
         let activity = self.last_activity;
         let channel = self.channels.entry(id);
-        channel.active = None;
+        let active = channel.active.take();
         self.in_flight -= 1;
         if matches!(channel.reception, Reception::Stream { .. }) {
             let discard = Assembly::refused(limit, activity);
             channel.reception = Reception::Discard(Box::new(discard));
+        }
+        if let Some(active) = active {
+            self.output.forget(CallId {
+                channel: id,
+                generation: active.generation,
+            });
+            if let Some(flow) = active.flow {
+                self.unconsumed = self.unconsumed.saturating_sub(flow.unconsumed());
+                self.end_flow(id, *flow);
+            }
         }
         self.settle(id);
         self.end_after_eof();
@@ -124,7 +145,7 @@ impl<L: Lookup> ServerSession<L> {
 
 impl<L: Lookup> ServerSession<L> {
     /// The active call with this identity, if its response is still owed.
-    fn active(&mut self, call: CallId) -> Option<&mut Active> {
+    pub(super) fn active(&mut self, call: CallId) -> Option<&mut Active> {
         self.channels
             .get_mut(call.channel)?
             .active
@@ -192,6 +213,22 @@ impl<L: Lookup> ServerSession<L> {
             self.finish_active(call.channel);
         }
         true
+    }
+
+    /// Answers a call that was cancelled, has expired or is cut short: what is unsent of its response, if that is of
+    /// records, is dropped, and `payload` ends it. False, and nothing is sent, in the cases of
+    /// [`respond`](Self::respond).
+    pub fn abort(&mut self, call: CallId, payload: Payload) -> bool {
+        let enveloped = self
+            .active(call)
+            .is_some_and(|active| active.begun && active.framing.envelope.is_some());
+        if enveloped
+            && self.output.withdraw(call) == Withdrawn::Everything
+            && let Some(active) = self.active(call)
+        {
+            active.begun = false;
+        }
+        self.respond(call, payload)
     }
 
     /// Answers a call with an error below the envelope. False if it was answered, or its response had begun.

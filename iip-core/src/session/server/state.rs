@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use crate::session::assembly::{Assembly, SmallFrames};
 use crate::session::batch::Batch;
 use crate::session::channel::{CallId, MessageState, Profile};
+use crate::session::credit::{Inflow, Pool};
 use crate::session::error::Ended;
 use crate::session::event::{Lookup, RouteInfo, ServerEvent};
 use crate::session::framing::Framing;
@@ -41,6 +42,15 @@ pub struct ServerSession<L> {
     /// Of the call begun last, on any channel: a late answer can never meet a later call.
     pub(super) generation: u64,
     pub(super) events_channel: Option<(CallId, u16)>,
+    /// Where in the stream the first frame on `/sys/events` ends: others may go ahead of data, but not of this one.
+    pub(super) events_opened: u64,
+    /// What requests may be granted beyond the window that each begins with.
+    pub(super) pool: Pool,
+    /// Bytes of messages that were handed over one by one and not consumed.
+    pub(super) unconsumed: u64,
+    /// WINDOW and CANCEL records received.
+    pub(super) windows: u64,
+    pub(super) cancels: u64,
     pub(super) output: SendQueue,
     pub(super) pending_events: VecDeque<ServerEvent>,
     pub(super) control: TokenBucket,
@@ -136,6 +146,7 @@ pub(super) enum Reception {
 pub(super) struct Assembling {
     pub(super) assembly: Assembly,
     pub(super) request: Queued,
+    pub(super) flow: Option<Box<Inflow>>,
 }
 
 /// The call whose response is owed next on its channel.
@@ -146,12 +157,17 @@ pub(super) struct Active {
     /// Whether the response has begun.
     pub(super) begun: bool,
     pub(super) deadline: Option<Instant>,
+    pub(super) route: usize,
+    /// Credit of a request that is handed over frame by frame.
+    pub(super) flow: Option<Box<Inflow>>,
 }
 
 /// A request behind another one on its channel.
 #[derive(Debug)]
 pub(super) enum Pending {
     Request(Queued),
+    /// One that was given up before its turn.
+    Cancelled(Queued),
     /// One the session answers itself, in its turn.
     Answer {
         path: Path,
@@ -165,7 +181,7 @@ impl Pending {
         let copy = |path: &Path| Path::new(path.as_str()).unwrap_or(Path::ROOT);
         match self {
             Self::Answer { path, .. } => *path = copy(path),
-            Self::Request(request) => {
+            Self::Request(request) | Self::Cancelled(request) => {
                 request.path = request.path.as_ref().map(copy);
                 if request.data.len() < MAX_COPIED {
                     request.data = Bytes::copy_from_slice(&request.data);
@@ -181,6 +197,8 @@ pub(super) struct Queued {
     pub(super) path: Option<Path>,
     pub(super) data: Bytes,
     pub(super) envelope: Option<u16>,
+    /// When its first frame was received.
+    pub(super) arrived: Instant,
 }
 
 impl<L: Lookup> ServerSession<L> {
@@ -194,6 +212,11 @@ impl<L: Lookup> ServerSession<L> {
         let mut session = Self {
             decoder: Decoder::new(limits.max_frame),
             control: TokenBucket::new(limits.control_rate, limits.control_burst, now),
+            pool: Pool::new(limits.receive_budget, limits.max_message),
+            events_opened: u64::MAX,
+            unconsumed: 0,
+            windows: 0,
+            cancels: 0,
             limits,
             routes,
             default_timeout,
@@ -308,7 +331,7 @@ impl<L: Lookup> ServerSession<L> {
     /// Whether the socket should be read. False while too much waits for the peer to read or to be answered.
     pub fn wants_read(&self) -> bool {
         !self.eof
-            && self.output.len() <= self.limits.write_soft_limit
+            && self.output.uncovered() <= self.limits.write_soft_limit
             && self.full_channels == 0
             && (self.profile == Profile::Native || self.has_plain_room())
     }
@@ -379,9 +402,15 @@ impl<L: Lookup> ServerSession<L> {
         self.in_flight
     }
 
-    /// Bytes held in unfinished and queued messages.
+    /// Bytes held in unfinished and queued messages, and in those that were handed over one by one and not consumed.
     pub fn held(&self) -> usize {
-        self.held
+        let unconsumed = usize::try_from(self.unconsumed).unwrap_or(usize::MAX);
+        self.held.saturating_add(unconsumed)
+    }
+
+    /// Credit that is lent to requests beyond the windows they began with.
+    pub fn lent(&self) -> u64 {
+        self.pool.lent()
     }
 
     /// When something was received last.
@@ -392,6 +421,7 @@ impl<L: Lookup> ServerSession<L> {
     /// Says whether all connections together hold as much as they may: then no message of several frames is begun.
     pub fn set_pressed(&mut self, pressed: bool) {
         self.pressed = pressed;
+        self.pool.pressed = pressed;
     }
 
     /// Gives back memory that a burst needed.

@@ -77,13 +77,12 @@ impl<L: Lookup> ServerSession<L> {
         for id in late {
             let channel = self.channels.entry(id);
             if let Reception::Assembly(assembling) = std::mem::take(&mut channel.reception) {
-                self.held -= assembling.assembly.held();
-                self.incomplete -= 1;
+                let request = self.end_assembling(id, *assembling).1;
                 let answer = ErrorReply::new(
                     ErrorReply::DEADLINE_EXCEEDED,
                     "the request did not arrive in time (assembly_timeout, assembly_stall)",
                 );
-                let _ = self.refuse_request(id, false, assembling.request.path, &answer, now);
+                let _ = self.refuse_request(id, false, request.path, &answer, now);
             }
         }
         self.arm(next);
