@@ -14,6 +14,9 @@ use crate::body::BodyStream;
 use crate::envelope;
 use crate::stream::Frames;
 
+/// Chunks of a request that are sent in one turn before others may run.
+const TURN: usize = 64;
+
 /// The frames of a response.
 pub(super) struct Responses {
     frames: CallReceiver,
@@ -77,7 +80,7 @@ fn poll_pump(
     chunks: &mut VecDeque<Chunk>,
     context: &mut Context<'_>,
 ) -> Poll<()> {
-    loop {
+    for _ in 0..TURN {
         // What is not taken stays with the sender, which waits.
         if ready!(call.poll_ready(context)).is_err() {
             return Poll::Ready(());
@@ -98,4 +101,6 @@ fn poll_pump(
             }
         }
     }
+    context.waker().wake_by_ref();
+    Poll::Pending
 }

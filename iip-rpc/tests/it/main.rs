@@ -15,5 +15,6 @@ mod raw;
 mod settings;
 mod shutdown;
 mod streaming;
+mod streaming_limits;
 mod streams;
 mod tidy;

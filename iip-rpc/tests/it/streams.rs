@@ -224,9 +224,9 @@ pub(crate) struct Client<S>(pub(crate) S);
 impl<S: RpcService> Client<S> {
     pub(crate) async fn list(
         &self,
-        request: impl Into<Request<String>>,
+        request: impl iip_rpc::IntoRequest<String>,
     ) -> Result<Response<Streaming<String>>, Status> {
-        server_streaming(&self.0, &LIST, request.into()).await
+        server_streaming(&self.0, &LIST, request.into_request()).await
     }
 
     pub(crate) async fn record(
