@@ -95,6 +95,7 @@ fn links_between_documents_lead_somewhere() {
         "docs/from-tonic.md",
         "docs/protocol.md",
         "examples/README.md",
+        "docs/interop.md",
     ] {
         let text = read(document);
         let headings = headings(&text);
