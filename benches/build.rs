@@ -1,8 +1,8 @@
-//! Generates the client and the server of `proto/bench/echo.proto`.
+//! Generates the clients and the servers of `proto/bench`.
 
 fn main() -> iip_codegen::Result {
     // As for the peers: payloads without a copy.
     iip_codegen::configure()
         .bytes(["."])
-        .compile("../proto/bench/echo.proto")
+        .compile(["../proto/bench/echo.proto", "../proto/bench/stream.proto"])
 }

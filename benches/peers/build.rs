@@ -1,13 +1,15 @@
-//! Compiles `proto/bench/echo.proto` for tonic, without protoc.
+//! Compiles `proto/bench` for tonic, without protoc.
 
 use std::error::Error;
 
-const PROTO: &str = "bench/echo.proto";
+const PROTOS: [&str; 2] = ["bench/echo.proto", "bench/stream.proto"];
 const FOLDER: &str = "../../proto";
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo::rerun-if-changed={FOLDER}/{PROTO}");
-    let descriptors = protox::compile([PROTO], [FOLDER])?;
+    for proto in PROTOS {
+        println!("cargo::rerun-if-changed={FOLDER}/{proto}");
+    }
+    let descriptors = protox::compile(PROTOS, [FOLDER])?;
     // Payloads without a copy: the best that tonic offers.
     tonic_prost_build::configure()
         .bytes(".")

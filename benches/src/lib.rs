@@ -4,18 +4,21 @@
 //! `README.md` says how to run the comparison and how to read it.
 
 mod memory;
+mod model_tables;
 mod options;
 mod programs;
 mod rounds;
 mod suite;
 mod table;
+mod workload;
 
 pub use memory::{Footprint, idle_footprint};
 pub use options::{CompareOptions, MemoryOptions};
-pub use programs::{Name, Programs, Server, UnknownName};
+pub use programs::{Client, Name, Programs, Server, UnknownName};
 pub use rounds::{Results, Row, run_rounds};
-pub use suite::{Suite, Workload, WorkloadError};
+pub use suite::Suite;
 pub use table::{footprints_markdown, markdown};
+pub use workload::{Beside, Calls, Stalled, StalledMeasurement, Stream, Workload, WorkloadError};
 
 #[cfg(test)]
 mod options_tests;
@@ -23,3 +26,5 @@ mod options_tests;
 mod suite_tests;
 #[cfg(test)]
 mod table_tests;
+#[cfg(test)]
+mod workload_tests;

@@ -27,7 +27,7 @@ fn options_are_read() {
         (options.rounds, options.duration),
         (3, Duration::from_millis(500))
     );
-    assert_eq!(options.workloads.0.len(), 1);
+    assert_eq!(options.workloads.calls.len(), 1);
     assert_eq!(options.frameworks, [Name::Raw, Name::Iip]);
 }
 

@@ -8,9 +8,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::str::FromStr;
 use std::time::Duration;
 
-use iip_load::{Failure, Measurement};
-
-use crate::suite::Workload;
+use iip_load::Failure;
+use serde::de::DeserializeOwned;
 
 /// A framework under comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +33,6 @@ impl Name {
             Self::Tonic => "tonic",
             Self::Raw => "raw",
         }
-    }
-
-    /// Whether it can run this load: without RPC there are no handlers.
-    pub fn supports(self, workload: Workload) -> bool {
-        self != Self::Raw || workload.operation == iip_load::Operation::Echo
     }
 }
 
@@ -114,14 +108,18 @@ impl Programs {
         Command::new(folder.join(format!("{name}-echo")))
     }
 
-    /// Starts a server on a free port and waits for its address.
+    /// Starts a server on a free port and waits for its address. It accepts messages of `max_message` bytes, or
+    /// what is the framework's default.
     ///
     /// # Errors
     ///
     /// It cannot be started, or ends without saying its address.
-    pub fn server(&self, name: Name) -> Result<Server, Failure> {
+    pub fn server(&self, name: Name, max_message: Option<usize>) -> Result<Server, Failure> {
         let mut command = self.command(name);
         command.args(["server", "--listen", "127.0.0.1:0"]);
+        if let Some(bytes) = max_message {
+            command.args(["--max-message", &bytes.to_string()]);
+        }
         let (child, line) = start(command, Stdio::null())?;
         let address = line
             .trim()
@@ -134,38 +132,35 @@ impl Programs {
         })
     }
 
-    /// Runs one client against `server`.
+    /// Runs one client against `server`: its `command` with these arguments.
     ///
     /// # Errors
     ///
     /// The client fails: its text, or what is wrong with its report.
-    pub fn measure(
+    pub fn measure<M: DeserializeOwned>(
         &self,
         server: &Server,
-        workload: Workload,
-        warm_up: Duration,
-        duration: Duration,
-    ) -> Result<Measurement, Failure> {
+        client: Client,
+        command: &str,
+        arguments: &[(&str, String)],
+    ) -> Result<M, Failure> {
         let output = self
             .command(server.name)
-            .arg("client")
+            .arg(command)
             .args(["--addr", &server.address.to_string()])
             .args(["--server-pid", &server.process().to_string()])
-            .args(["--workload", workload.operation.name()])
-            .args(["--callers", &workload.callers.to_string()])
-            .args(["--size", &workload.size.to_string()])
-            .args(["--warm-up", &warm_up.as_secs_f64().to_string()])
-            .args(["--seconds", &duration.as_secs_f64().to_string()])
+            .args(["--warm-up", &client.warm_up.as_secs_f64().to_string()])
+            .args(["--seconds", &client.duration.as_secs_f64().to_string()])
+            .args(
+                arguments
+                    .iter()
+                    .flat_map(|(name, value)| [name, value.as_str()]),
+            )
             .output()?;
         if !output.status.success() {
             let text = String::from_utf8_lossy(&output.stderr);
-            return Err(format!(
-                "{} client, {workload}: {}: {}",
-                server.name,
-                output.status,
-                text.trim()
-            )
-            .into());
+            let status = output.status;
+            return Err(format!("{} client: {status}: {}", server.name, text.trim()).into());
         }
         Ok(serde_json::from_slice(&output.stdout)?)
     }
@@ -191,6 +186,15 @@ impl Programs {
             _child: child,
         })
     }
+}
+
+/// How long a client measures.
+#[derive(Clone, Copy, Debug)]
+pub struct Client {
+    /// How long its load runs before anything is counted.
+    pub warm_up: Duration,
+    /// How long it is counted.
+    pub duration: Duration,
 }
 
 /// A server that ends when this is dropped.

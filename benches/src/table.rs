@@ -5,65 +5,127 @@ use std::fmt::Write;
 use iip_load::Measurement;
 
 use crate::memory::Footprint;
+use crate::model_tables::{beside_table, stalled_table, streams_table};
 use crate::rounds::{Results, Row};
 
-/// One line for each load and framework: medians over the rounds, smallest and largest throughput, and how many
-/// times the throughput of tonic and of raw that is.
+/// A table for each kind of load that was measured.
 pub fn markdown(results: &Results) -> String {
-    let rounds = results.rows.first().map_or(0, |row| row.rounds.len());
     let mut text = format!(
-        "{}, {} cores; {rounds} interleaved rounds of {} s each; load average {} before, {} after\n\n",
+        "{}, {} cores; {} interleaved rounds of {} s each; load average {} before, {} after\n",
         results.processor,
         results.cores,
+        results.rounds,
         results.seconds,
         results.load_average[0],
         results.load_average[1],
     );
-    text.push_str(
+    let tables = [
+        calls_table(&results.rows),
+        streams_table(&results.streams),
+        beside_table(&results.beside),
+        stalled_table(&results.stalled),
+    ];
+    for table in tables.into_iter().flatten() {
+        text.push('\n');
+        text.push_str(&table);
+    }
+    text
+}
+
+/// One line for each load and framework: medians over the rounds, smallest and largest throughput, and how many
+/// times the throughput of tonic and of raw that is. Nothing without rows, as every table here.
+fn calls_table(rows: &[Row<Measurement>]) -> Option<String> {
+    let mut table = Table::new(
+        rows,
         "| load | framework | calls/s | min to max | p50 us | p99 us | p99.9 us \
-         | CPU us/call client | server | cores client | server | x tonic | x raw |\n\
-         |---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
-    );
-    let mut load = None;
-    for row in &results.rows {
+         | CPU us/call client | server | cores client | server | x tonic | x raw |",
+    )?;
+    for row in rows {
+        let rate = |m: &Measurement| m.calls_per_second;
+        let of = |value: fn(&Measurement) -> f64| row.median(value);
+        table.line(
+            row,
+            &[
+                count(row.median(rate)),
+                row.spread(rate, count),
+                micros(of(|m| m.p50_us)),
+                micros(of(|m| m.p99_us)),
+                micros(of(|m| m.p999_us)),
+                micros(of(|m| m.client_cpu_us_per_call)),
+                micros(of(|m| m.server_cpu_us_per_call.unwrap_or(f64::NAN))),
+                format!("{:.2}", of(|m| m.client_cores)),
+                format!("{:.2}", of(|m| m.server_cores.unwrap_or(f64::NAN))),
+                row.against(rows, "tonic", rate),
+                row.against(rows, "raw", rate),
+            ],
+        );
+    }
+    Some(table.text)
+}
+
+/// A table whose first two columns are load and framework.
+pub(crate) struct Table {
+    pub(crate) text: String,
+    load: String,
+}
+
+impl Table {
+    pub(crate) fn new<M>(rows: &[Row<M>], head: &str) -> Option<Self> {
+        if rows.is_empty() {
+            return None;
+        }
+        let numbers = head.matches('|').count() - 3;
+        Some(Self {
+            text: format!("{head}\n|---|---|{}\n", "--:|".repeat(numbers)),
+            load: String::new(),
+        })
+    }
+
+    pub(crate) fn line<M>(&mut self, row: &Row<M>, cells: &[String]) {
         // The load is named on its first line only.
-        let title = if load.replace(&row.workload) == Some(&row.workload) {
+        let title = if self.load == row.workload {
             ""
         } else {
             &row.title
         };
-        let rate = throughput(row);
-        let [low, high] = extremes(row);
-        let against = |framework: &str| {
-            let peer = results
-                .rows
-                .iter()
-                .find(|peer| peer.workload == row.workload && peer.framework == framework);
-            match peer {
-                Some(peer) => format!("{:.2}", rate / throughput(peer)),
-                None => "-".to_owned(),
-            }
-        };
-        let of = |value: fn(&Measurement) -> f64| median(row.rounds.iter().map(value));
         let _ = writeln!(
-            text,
-            "| {title} | {} | {} | {} to {} | {} | {} | {} | {} | {} | {:.2} | {:.2} | {} | {} |",
+            self.text,
+            "| {title} | {} | {} |",
             row.framework,
-            count(rate),
-            count(low),
-            count(high),
-            micros(of(|m| m.p50_us)),
-            micros(of(|m| m.p99_us)),
-            micros(of(|m| m.p999_us)),
-            micros(of(|m| m.client_cpu_us_per_call)),
-            micros(of(|m| m.server_cpu_us_per_call.unwrap_or(f64::NAN))),
-            of(|m| m.client_cores),
-            of(|m| m.server_cores.unwrap_or(f64::NAN)),
-            against("tonic"),
-            against("raw"),
+            cells.join(" | ")
         );
+        self.load.clone_from(&row.workload);
     }
-    text
+}
+
+impl<M> Row<M> {
+    pub(crate) fn median(&self, value: impl Fn(&M) -> f64) -> f64 {
+        median(self.rounds.iter().map(value))
+    }
+
+    /// The smallest and the largest.
+    pub(crate) fn spread(&self, value: impl Fn(&M) -> f64, show: fn(f64) -> String) -> String {
+        let values = || self.rounds.iter().map(&value);
+        let low = values().fold(f64::INFINITY, f64::min);
+        let high = values().fold(0.0, f64::max);
+        format!("{} to {}", show(low), show(high))
+    }
+
+    /// How many times the median of `framework` under the same load.
+    pub(crate) fn against(
+        &self,
+        rows: &[Self],
+        framework: &str,
+        value: impl Fn(&M) -> f64,
+    ) -> String {
+        let peer = rows
+            .iter()
+            .find(|peer| peer.workload == self.workload && peer.framework == framework);
+        match peer {
+            Some(peer) => format!("{:.2}", self.median(&value) / peer.median(&value)),
+            None => "-".to_owned(),
+        }
+    }
 }
 
 /// One line for each framework.
@@ -83,18 +145,6 @@ pub fn footprints_markdown(footprints: &[Footprint]) -> String {
         );
     }
     text
-}
-
-fn throughput(row: &Row) -> f64 {
-    median(row.rounds.iter().map(|m| m.calls_per_second))
-}
-
-fn extremes(row: &Row) -> [f64; 2] {
-    let rates = || row.rounds.iter().map(|m| m.calls_per_second);
-    [
-        rates().fold(f64::INFINITY, f64::min),
-        rates().fold(0.0, f64::max),
-    ]
 }
 
 /// The middle value; between the two middle ones of an even number.
@@ -126,5 +176,13 @@ pub(crate) fn micros(value: f64) -> String {
         v if v >= 99.5 => format!("{v:.0}"),
         v if v >= 9.95 => format!("{v:.1}"),
         v => format!("{v:.2}"),
+    }
+}
+
+/// Bytes a second.
+pub(crate) fn mebibytes(value: f64) -> String {
+    match value / f64::from(1 << 20) {
+        v if v >= 1023.5 => format!("{:.2} GiB", v / 1024.0),
+        v => format!("{v:.0} MiB"),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::{env, fs};
 
 use prost_build::Module;
@@ -11,8 +11,9 @@ use prost_build::Module;
 use crate::docs::Docs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::generator::Generator;
-use crate::model::{Model, Naming};
+use crate::model::{Limit, Model, Part, Parts, Settings};
 use crate::output;
+use crate::protos::Protos;
 use crate::source::Sources;
 
 const PROST: &str = "::iip_rpc::codegen::prost";
@@ -44,91 +45,22 @@ pub fn configure() -> Builder {
         out_dir: None,
         include_file: None,
         includes: Vec::new(),
-        stubs: Stubs::Both,
-        streaming: Streaming::Refuse,
+        client: true,
+        server: true,
+        default_stubs: false,
+        mock: false,
+        file_descriptor_set: false,
         well_known_types: WellKnownTypes::Ready,
         services: BTreeMap::new(),
         methods: BTreeMap::new(),
         extern_paths: Vec::new(),
+        limits: Vec::new(),
         attributes: Vec::new(),
+        service_attributes: Vec::new(),
         bytes: Vec::new(),
         btree_maps: Vec::new(),
         boxed: Vec::new(),
     }
-}
-
-/// One .proto file or several: a path, or an array, slice or vector of paths.
-pub trait Protos {
-    /// The paths of the files.
-    fn into_paths(self) -> Vec<PathBuf>;
-}
-
-macro_rules! one_proto {
-    ($($path:ty),*) => {
-        $(impl Protos for $path {
-            fn into_paths(self) -> Vec<PathBuf> {
-                vec![PathBuf::from(self)]
-            }
-        })*
-    };
-}
-
-one_proto!(&str, String, &String, &Path, PathBuf, &PathBuf);
-
-impl<P: AsRef<Path>, const N: usize> Protos for [P; N] {
-    fn into_paths(self) -> Vec<PathBuf> {
-        self.as_slice().into_paths()
-    }
-}
-
-impl<P: AsRef<Path>, const N: usize> Protos for &[P; N] {
-    fn into_paths(self) -> Vec<PathBuf> {
-        self.as_slice().into_paths()
-    }
-}
-
-impl<P: AsRef<Path>> Protos for &[P] {
-    fn into_paths(self) -> Vec<PathBuf> {
-        self.iter().map(|path| path.as_ref().to_owned()).collect()
-    }
-}
-
-impl<P: AsRef<Path>> Protos for Vec<P> {
-    fn into_paths(self) -> Vec<PathBuf> {
-        self.as_slice().into_paths()
-    }
-}
-
-impl<P: AsRef<Path>> Protos for &Vec<P> {
-    fn into_paths(self) -> Vec<PathBuf> {
-        self.as_slice().into_paths()
-    }
-}
-
-/// Which sides of a service are generated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Stubs {
-    /// Clients, traits and servers.
-    #[default]
-    Both,
-    /// Only clients.
-    Client,
-    /// Only traits and servers.
-    Server,
-    /// Only messages and enums.
-    Neither,
-}
-
-/// What happens to methods that stream, which are generated from the next version on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Streaming {
-    /// They are an error that names them.
-    #[default]
-    Refuse,
-    /// They are left out: a server answers UNIMPLEMENTED, a client has no such function.
-    Skip,
 }
 
 /// Where the types of `google.protobuf` come from.
@@ -154,20 +86,26 @@ enum On {
 /// The settings of code generation, each with a default that suits most.
 ///
 /// Paths of protobuf items are those of prost: `.package.Message` with a leading dot and everything below
-/// it, `Message` or `Message.field` without one wherever the name ends so, `.` for all.
+/// it, `Message` or `Message.field` without one wherever the name ends so, `.` for all. Services and methods have
+/// such paths too: `.package.Service`, `Service.Method`.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is generated until `compile` is called"]
 pub struct Builder {
     out_dir: Option<PathBuf>,
     include_file: Option<String>,
     includes: Vec<PathBuf>,
-    stubs: Stubs,
-    streaming: Streaming,
+    client: bool,
+    server: bool,
+    default_stubs: bool,
+    mock: bool,
+    file_descriptor_set: bool,
     well_known_types: WellKnownTypes,
     services: BTreeMap<String, String>,
     methods: BTreeMap<String, String>,
     extern_paths: Vec<(String, String)>,
+    limits: Vec<Limit>,
     attributes: Vec<(On, String, String)>,
+    service_attributes: Vec<(Part, String, String)>,
     bytes: Vec<String>,
     btree_maps: Vec<String>,
     boxed: Vec<String>,
@@ -202,15 +140,53 @@ impl Builder {
         self
     }
 
-    /// Which sides of services are generated. Default: [`Stubs::Both`].
-    pub fn stubs(mut self, stubs: Stubs) -> Self {
-        self.stubs = stubs;
+    /// Whether clients are generated. Default: yes.
+    pub fn build_client(mut self, yes: bool) -> Self {
+        self.client = yes;
         self
     }
 
-    /// What happens to streaming methods. Default: [`Streaming::Refuse`].
-    pub fn streaming(mut self, streaming: Streaming) -> Self {
-        self.streaming = streaming;
+    /// Whether traits and servers are generated. Default: yes.
+    pub fn build_server(mut self, yes: bool) -> Self {
+        self.server = yes;
+        self
+    }
+
+    /// Gives every method of a trait a body that answers `UNIMPLEMENTED`, so that an implementation may leave
+    /// methods out, and still compiles when the .proto file gets new ones. Default: no.
+    pub fn default_stubs(mut self, yes: bool) -> Self {
+        self.default_stubs = yes;
+        self
+    }
+
+    /// Also generates for each service a `MockGreeter`, which tests give to a client in place of a channel:
+    /// `on_say_hello(|request| async { .. })` says how a method answers, and those without an answer are
+    /// `UNIMPLEMENTED`. Default: no.
+    pub fn mock(mut self, yes: bool) -> Self {
+        self.mock = yes;
+        self
+    }
+
+    /// Also puts into each package's module a constant `FILE_DESCRIPTOR_SET: &[u8]`: the package's files and all
+    /// that they import, as an encoded `google.protobuf.FileDescriptorSet` with custom options and without
+    /// comments. It lies in a file `package.binpb` beside the code. Default: no.
+    pub fn file_descriptor_set(mut self, yes: bool) -> Self {
+        self.file_descriptor_set = yes;
+        self
+    }
+
+    /// The largest message of a request, bytes, encoded and before compression, for the methods that the path
+    /// means; both sides check it. It does not raise what the server accepts at all. Where several paths mean a method
+    /// the last one counts. Default: none beside the server's `max_message`.
+    pub fn max_request(mut self, path: impl Into<String>, bytes: usize) -> Self {
+        self.limits.push(Limit::request(path.into(), bytes));
+        self
+    }
+
+    /// The largest message of a response, as [`max_request`](Self::max_request) for a request. Default: none beside
+    /// the channel's `max_message`.
+    pub fn max_response(mut self, path: impl Into<String>, bytes: usize) -> Self {
+        self.limits.push(Limit::response(path.into(), bytes));
         self
     }
 
@@ -261,6 +237,32 @@ impl Builder {
         self.attribute(On::Field, path, attribute)
     }
 
+    /// Puts an attribute on the traits of services.
+    pub fn trait_attribute(self, path: impl Into<String>, attribute: impl Into<String>) -> Self {
+        self.service_attribute(Part::Trait, path, attribute)
+    }
+
+    /// Puts an attribute on the structs that serve.
+    pub fn server_attribute(self, path: impl Into<String>, attribute: impl Into<String>) -> Self {
+        self.service_attribute(Part::Server, path, attribute)
+    }
+
+    /// Puts an attribute on the structs that call.
+    pub fn client_attribute(self, path: impl Into<String>, attribute: impl Into<String>) -> Self {
+        self.service_attribute(Part::Client, path, attribute)
+    }
+
+    fn service_attribute(
+        mut self,
+        part: Part,
+        path: impl Into<String>,
+        attribute: impl Into<String>,
+    ) -> Self {
+        self.service_attributes
+            .push((part, path.into(), attribute.into()));
+        self
+    }
+
     fn attribute(mut self, on: On, path: impl Into<String>, attribute: impl Into<String>) -> Self {
         self.attributes.push((on, path.into(), attribute.into()));
         self
@@ -305,49 +307,36 @@ impl Builder {
             }
         };
         let mut sources = Sources::read(&root, &protos.into_paths(), &self.includes)?;
+        if self.file_descriptor_set {
+            sources.describe();
+        }
         tell_cargo(&sources.read);
         let files = self.generate(&mut sources)?;
         fs::create_dir_all(&folder)
             .map_err(|error| Error::new(ErrorKind::Io, format!("{}: {error}", folder.display())))?;
         let mut tree = Vec::new();
         for file in files {
-            output::write(&folder, &file.name, &file.text)?;
+            output::write(&folder, &file.name, file.text.as_bytes())?;
+            if let Some((name, set)) = &file.descriptors {
+                output::write(&folder, name, set)?;
+            }
             tree.push((file.module, file.name));
         }
         match &self.include_file {
-            Some(name) => output::write(&folder, name, &output::include_tree(&tree, in_out_dir)),
+            Some(name) => {
+                let text = output::include_tree(&tree, in_out_dir);
+                output::write(&folder, name, text.as_bytes())
+            }
             None => Ok(()),
         }
     }
 
     /// The text of every file, sorted by module.
     fn generate(&self, sources: &mut Sources) -> Result<Vec<File>> {
-        let (client, server) = match self.stubs {
-            Stubs::Both => (true, true),
-            Stubs::Client => (true, false),
-            Stubs::Server => (false, true),
-            Stubs::Neither => (false, false),
-        };
         let mut config = self.prost_config();
-        if client || server {
-            let mut elsewhere: Vec<&str> = self
-                .extern_paths
-                .iter()
-                .map(|(proto, _)| proto.as_str())
-                .collect();
-            if self.well_known_types == WellKnownTypes::Ready {
-                elsewhere.push(".google.protobuf");
-            }
-            let naming = Naming {
-                services: &self.services,
-                methods: &self.methods,
-                skip_streaming: self.streaming == Streaming::Skip,
-                client,
-                server,
-                elsewhere,
-            };
-            let model = Model::resolve(sources, &naming)?;
-            config.service_generator(Box::new(Generator::new(model, client, server)));
+        if self.client || self.server || self.mock {
+            let model = Model::resolve(sources, &self.settings())?;
+            config.service_generator(Box::new(Generator::new(model, self.parts())));
         }
         let docs = Docs::take(&mut sources.files);
         let mut packages: BTreeMap<Module, String> = BTreeMap::new();
@@ -363,16 +352,49 @@ impl Builder {
             let finished = code
                 .remove(&module)
                 .and_then(|code| output::finish(&code, &package, &docs));
-            if let Some(text) = finished {
-                let name = if package.is_empty() { "_" } else { &package };
-                files.push(File {
-                    module: module.parts().map(str::to_owned).collect(),
-                    name: format!("{name}.rs"),
-                    text,
-                });
+            let Some(mut text) = finished else {
+                continue;
+            };
+            let name = if package.is_empty() { "_" } else { &package };
+            let mut descriptors = None;
+            if self.file_descriptor_set {
+                let file = format!("{name}.binpb");
+                text.push_str(&output::file_descriptor_set(&file));
+                descriptors = Some((file, sources.descriptor_set(&package)));
             }
+            files.push(File {
+                module: module.parts().map(str::to_owned).collect(),
+                name: format!("{name}.rs"),
+                text,
+                descriptors,
+            });
         }
         Ok(files)
+    }
+
+    fn parts(&self) -> Parts {
+        Parts {
+            client: self.client,
+            server: self.server,
+            default_stubs: self.default_stubs,
+            mock: self.mock,
+        }
+    }
+
+    fn settings(&self) -> Settings<'_> {
+        let paths = self.extern_paths.iter().map(|(proto, _)| proto.as_str());
+        let mut elsewhere: Vec<&str> = paths.collect();
+        if self.well_known_types == WellKnownTypes::Ready {
+            elsewhere.push(".google.protobuf");
+        }
+        Settings {
+            services: &self.services,
+            methods: &self.methods,
+            limits: &self.limits,
+            attributes: &self.service_attributes,
+            parts: self.parts(),
+            elsewhere,
+        }
     }
 
     fn prost_config(&self) -> prost_build::Config {
@@ -408,6 +430,8 @@ struct File {
     module: Vec<String>,
     name: String,
     text: String,
+    /// The name and the content of the file with its descriptors.
+    descriptors: Option<(String, Vec<u8>)>,
 }
 
 type Request = (Module, prost_types::FileDescriptorProto);
@@ -430,7 +454,7 @@ fn run(
             Err(Error::new(
                 ErrorKind::Config,
                 format!(
-                    "the code of messages could not be generated; if attributes are set, check that each \
+                    "the code could not be generated; if attributes are set, check that each \
                      is valid Rust such as `#[derive(Eq)]`: {text}"
                 ),
             ))

@@ -1,7 +1,7 @@
 //! The struct that calls a service.
 
 use crate::methods::Method;
-use crate::model::Service;
+use crate::model::{Kind, Part, Service};
 
 /// What a client says of something that the .proto file marks as deprecated.
 const DEPRECATED: &str = "#[deprecated(note = \"marked as deprecated in the .proto file\")]\n";
@@ -15,6 +15,7 @@ pub(crate) fn client(service: &Service, docs: &str, methods: &[Method<'_>]) -> S
     } else {
         docs.to_owned()
     };
+    let attributes = service.attributes(Part::Client);
     let deprecated = if service.deprecated { DEPRECATED } else { "" };
     let calls: String = methods.iter().map(|method| call(service, method)).collect();
     format!(
@@ -26,7 +27,7 @@ pub(crate) fn client(service: &Service, docs: &str, methods: &[Method<'_>]) -> S
         /// A call whose future is dropped is cancelled; the server may have handled it all the same.
         #[allow(dead_code)]
         #[derive(Clone, Debug)]
-        pub struct {name}<{param} = ::iip_rpc::codegen::Channel> {{
+        {attributes}pub struct {name}<{param} = ::iip_rpc::codegen::Channel> {{
             service: {param},
         }}
         #[allow(dead_code)]
@@ -58,16 +59,36 @@ pub(crate) fn client(service: &Service, docs: &str, methods: &[Method<'_>]) -> S
     )
 }
 
+/// What a caller has to know of a method that streams.
+fn note(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Unary => "",
+        Kind::ServerStreaming => {
+            "Returns when the response has begun, with the stream of its messages. Dropping the stream\n\
+             cancels the call."
+        }
+        Kind::ClientStreaming => {
+            "Returns when the call has begun, with the sender of its messages and the reply to wait for. The\n\
+             request ends with the sender's `finish`; dropping the sender before, or the reply, cancels the call."
+        }
+        Kind::Bidirectional => {
+            "Returns when the call has begun, with the sender of its messages and the stream of those that\n\
+             come back. The request ends with the sender's `finish`; dropping the sender before, or the stream,\n\
+             cancels the call."
+        }
+    }
+}
+
 fn call(service: &Service, method: &Method<'_>) -> String {
     format!(
         "{docs}{deprecated}{lints}pub async fn {name}(
             &self,
-            request: impl ::iip_rpc::codegen::IntoRequest<{request}>,
-        ) -> {result} {{
+            request: impl ::iip_rpc::codegen::IntoRequest<{first}>,
+        ) -> {answer} {{
             let request = request.into_request();
-            ::iip_rpc::codegen::unary(&self.service, &{descriptors}::{constant}, request).await
+            ::iip_rpc::codegen::{function}(&self.service, &{descriptors}::{constant}, request).await
         }}\n",
-        docs = method.docs("Calls"),
+        docs = method.docs("Calls", note(method.model.kind)),
         deprecated = if method.model.deprecated {
             DEPRECATED
         } else {
@@ -75,8 +96,9 @@ fn call(service: &Service, method: &Method<'_>) -> String {
         },
         lints = method.model.lints(),
         name = method.model.name,
-        request = method.request,
-        result = method.result(),
+        first = method.first(),
+        answer = method.answer(),
+        function = method.function(),
         descriptors = service.descriptors(),
         constant = method.model.constant,
     )

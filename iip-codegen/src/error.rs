@@ -25,7 +25,7 @@ pub enum ErrorKind {
     Io,
     /// A .proto file is not valid protobuf, or an import was not found.
     Proto,
-    /// A .proto file is valid and uses something that is not supported: streaming methods, editions.
+    /// A .proto file is valid and uses something that is not supported: editions.
     Unsupported,
     /// Two things of the .proto files would have the same name in Rust.
     Name,

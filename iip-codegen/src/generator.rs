@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use crate::client;
 use crate::ident::full_name;
 use crate::methods::{Method, descriptors};
-use crate::model::Model;
+use crate::mock;
+use crate::model::{Model, Parts};
 use crate::server;
 
 /// Ties the generated code to the runtime: a runtime that does not fit has no such name.
@@ -14,18 +15,16 @@ const HANDSHAKE: &str = "const _: ::iip_rpc::codegen::V1 = ::iip_rpc::codegen::V
 /// What prost asks for the code of services.
 pub(crate) struct Generator {
     model: Model,
-    client: bool,
-    server: bool,
+    parts: Parts,
     /// Packages that services were generated for.
     packages: BTreeSet<String>,
 }
 
 impl Generator {
-    pub(crate) fn new(model: Model, client: bool, server: bool) -> Self {
+    pub(crate) fn new(model: Model, parts: Parts) -> Self {
         Self {
             model,
-            client,
-            server,
+            parts,
             packages: BTreeSet::new(),
         }
     }
@@ -52,12 +51,21 @@ impl prost_build::ServiceGenerator for Generator {
         let mut docs = String::new();
         prost.comments.append_with_indent(0, &mut docs);
         code.push_str(&descriptors(service, &methods));
-        if self.server {
-            code.push_str(&server::handler_trait(service, &docs, &methods));
+        if self.parts.server {
+            let default_stubs = self.parts.default_stubs;
+            code.push_str(&server::handler_trait(
+                service,
+                &docs,
+                &methods,
+                default_stubs,
+            ));
             code.push_str(&server::server(service, &methods));
         }
-        if self.client {
+        if self.parts.client {
             code.push_str(&client::client(service, &docs, &methods));
+        }
+        if self.parts.mock {
+            code.push_str(&mock::mock(service, &methods));
         }
     }
 

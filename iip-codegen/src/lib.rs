@@ -16,7 +16,41 @@
 //!
 //! A `service Greeter` becomes a trait `Greeter` to implement, a struct `GreeterServer` that serves an
 //! implementation, and a struct `GreeterClient` that calls one. Messages and enums are prost's.
-//! [`configure()`] returns a [`Builder`] with the settings.
+//!
+//! # Methods
+//!
+//! | in the `.proto` file | in the trait, after `&self` | of the client, without `Result<.., Status>` |
+//! |---|---|---|
+//! | `rpc Get(A) returns (B)` | `Request<A>` to `Response<B>` | `A` to `Response<B>` |
+//! | `rpc List(A) returns (stream B)` | `Request<A>, Sender<B>` to `()` | `A` to `Response<Streaming<B>>` |
+//! | `rpc Record(stream A) returns (B)` | `Request<Streaming<A>>` to `Response<B>` | `()` to `(Sender<A>, Reply<B>)` |
+//! | `rpc Chat(stream A) returns (stream B)` | `Request<Streaming<A>>, Sender<B>` to `()` | `()` to `(Sender<A>, Streaming<B>)` |
+//!
+//! A client takes a bare message or a `Request` around it, which carries metadata and a timeout.
+//!
+//! # Settings
+//!
+//! [`configure()`] returns a [`Builder`] with these, each with a default that suits most:
+//!
+//! | setting | effect | default |
+//! |---|---|---|
+//! | [`out_dir`](Builder::out_dir) | where the code goes | `OUT_DIR` |
+//! | [`include_file`](Builder::include_file) | also one file with all packages as modules | none |
+//! | [`include`](Builder::include), [`includes`](Builder::includes) | folders that imports start at | searched for |
+//! | [`build_client`](Builder::build_client) | clients | yes |
+//! | [`build_server`](Builder::build_server) | traits and servers | yes |
+//! | [`default_stubs`](Builder::default_stubs) | methods of traits may be left out | no |
+//! | [`mock`](Builder::mock) | a mock of each service for tests | no |
+//! | [`file_descriptor_set`](Builder::file_descriptor_set) | constants with the descriptors of the files | no |
+//! | [`max_request`](Builder::max_request), [`max_response`](Builder::max_response) | limits of messages, for each method | none |
+//! | [`rename_service`](Builder::rename_service), [`rename_method`](Builder::rename_method) | other names in Rust | [see below](#names) |
+//! | [`extern_path`](Builder::extern_path) | types of another module or crate | none |
+//! | [`well_known_types`](Builder::well_known_types) | where `google.protobuf` comes from | ready-made |
+//! | [`bytes`](Builder::bytes) | `Bytes` for `bytes` fields | `Vec<u8>` |
+//! | [`btree_map`](Builder::btree_map) | `BTreeMap` for maps | `HashMap` |
+//! | [`boxed`](Builder::boxed) | a field in a `Box` | recursive ones |
+//! | [`type_attribute`](Builder::type_attribute), [`message_attribute`](Builder::message_attribute), [`enum_attribute`](Builder::enum_attribute), [`field_attribute`](Builder::field_attribute) | attributes of messages and what is in them | none |
+//! | [`trait_attribute`](Builder::trait_attribute), [`server_attribute`](Builder::server_attribute), [`client_attribute`](Builder::client_attribute) | attributes of what services become | none |
 //!
 //! # Names
 //!
@@ -49,10 +83,16 @@ mod markdown;
 mod markdown_tests;
 mod messages;
 mod methods;
+mod mock;
 mod model;
 mod output;
+mod protos;
+mod selector;
+#[cfg(test)]
+mod selector_tests;
 mod server;
 mod source;
 
-pub use builder::{Builder, Protos, Streaming, Stubs, WellKnownTypes, compile, configure};
+pub use builder::{Builder, WellKnownTypes, compile, configure};
 pub use error::{Error, ErrorKind, Result};
+pub use protos::Protos;

@@ -9,6 +9,7 @@ use prost_types::{FileDescriptorProto, MethodDescriptorProto, ServiceDescriptorP
 use crate::error::{Error, ErrorKind};
 use crate::ident::{full_name, is_function, is_type, to_constant, to_snake, to_upper_camel};
 use crate::messages;
+use crate::selector::selects;
 use crate::source::{Sources, location, position};
 
 /// Functions that the client struct has anyway, and `clone`, which it would hide.
@@ -20,15 +21,61 @@ const ENUM: i32 = 5;
 const SERVICE: i32 = 6;
 const METHOD: i32 = 2;
 
-/// The settings that decide names.
-pub(crate) struct Naming<'a> {
+/// The settings that services depend on.
+pub(crate) struct Settings<'a> {
     pub(crate) services: &'a BTreeMap<String, String>,
     pub(crate) methods: &'a BTreeMap<String, String>,
-    pub(crate) skip_streaming: bool,
-    pub(crate) client: bool,
-    pub(crate) server: bool,
+    pub(crate) limits: &'a [Limit],
+    /// What gets an attribute, the path of its service, the attribute.
+    pub(crate) attributes: &'a [(Part, String, String)],
+    pub(crate) parts: Parts,
     /// Packages and types that are defined elsewhere, each with a leading dot.
     pub(crate) elsewhere: Vec<&'a str>,
+}
+
+/// What is generated of a service.
+#[derive(Clone, Copy)]
+pub(crate) struct Parts {
+    pub(crate) client: bool,
+    pub(crate) server: bool,
+    pub(crate) default_stubs: bool,
+    pub(crate) mock: bool,
+}
+
+/// What an attribute is put on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Trait,
+    Server,
+    Client,
+}
+
+/// How large messages of some methods may be, bytes, in one direction.
+#[derive(Clone, Debug)]
+pub(crate) struct Limit {
+    path: String,
+    bytes: usize,
+    of_request: bool,
+}
+
+impl Limit {
+    pub(crate) fn request(path: String, bytes: usize) -> Self {
+        let of_request = true;
+        Self {
+            path,
+            bytes,
+            of_request,
+        }
+    }
+
+    pub(crate) fn response(path: String, bytes: usize) -> Self {
+        let of_request = false;
+        Self {
+            path,
+            bytes,
+            of_request,
+        }
+    }
 }
 
 /// The services of all files, by full protobuf name.
@@ -46,11 +93,23 @@ pub(crate) struct Service {
     pub(crate) handler: String,
     /// The type parameter of the client, likewise.
     pub(crate) channel: String,
+    /// The type parameter of the mock's functions, likewise.
+    pub(crate) future: String,
     pub(crate) deprecated: bool,
+    attributes: Vec<(Part, String)>,
     pub(crate) methods: Vec<Method>,
 }
 
-/// One unary method.
+/// How many messages each side of a call sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Unary,
+    ServerStreaming,
+    ClientStreaming,
+    Bidirectional,
+}
+
+/// One method.
 pub(crate) struct Method {
     /// `SayHello`
     pub(crate) proto_name: String,
@@ -60,6 +119,11 @@ pub(crate) struct Method {
     pub(crate) constant: String,
     /// `/helloworld.Greeter/SayHello`
     pub(crate) path: String,
+    pub(crate) kind: Kind,
+    /// The largest message of a request, bytes.
+    pub(crate) max_request: Option<usize>,
+    /// The largest message of a response, bytes.
+    pub(crate) max_response: Option<usize>,
     pub(crate) idempotency: IdempotencyLevel,
     pub(crate) deprecated: bool,
 }
@@ -84,6 +148,16 @@ impl Service {
         format!("{}Server", self.name)
     }
 
+    pub(crate) fn mock(&self) -> String {
+        format!("Mock{}", self.name)
+    }
+
+    /// The attributes that the settings put on a part, a line each.
+    pub(crate) fn attributes(&self, part: Part) -> String {
+        let attributes = self.attributes.iter().filter(|(on, _)| *on == part);
+        attributes.map(|(_, text)| format!("{text}\n")).collect()
+    }
+
     /// The module of the descriptors. prost ends no module's name with an underscore, but for keywords.
     pub(crate) fn descriptors(&self) -> String {
         let snake = to_snake(&self.name);
@@ -93,7 +167,7 @@ impl Service {
 
 impl Model {
     /// Decides all names, or says everything that is in the way.
-    pub(crate) fn resolve(sources: &Sources, naming: &Naming<'_>) -> Result<Self, Error> {
+    pub(crate) fn resolve(sources: &Sources, settings: &Settings<'_>) -> Result<Self, Error> {
         let mut problems = Problems::default();
         let mut packages: BTreeMap<Vec<String>, Package> = BTreeMap::new();
         for file in &sources.files.file {
@@ -101,13 +175,16 @@ impl Model {
             packages
                 .entry(module)
                 .or_default()
-                .add_file(sources, file, naming, &mut problems);
+                .add_file(sources, file, settings, &mut problems);
         }
         let mut services = HashMap::new();
         for package in packages.into_values() {
             services.extend(package.finish());
         }
-        problems.check_renames(naming, &services);
+        problems.check_settings(settings, &services);
+        if problems.texts.is_empty() {
+            problems.check_paths(settings, &services);
+        }
         problems.into_result()?;
         Ok(Self { services })
     }
@@ -133,7 +210,7 @@ impl Package {
         &mut self,
         sources: &Sources,
         file: &FileDescriptorProto,
-        naming: &Naming<'_>,
+        settings: &Settings<'_>,
         problems: &mut Problems,
     ) {
         let shown = sources.shown(file);
@@ -152,20 +229,20 @@ impl Package {
                 message.name(),
                 "message",
                 place.clone(),
-                naming,
+                settings,
                 problems,
             );
         }
         for (index, enumeration) in file.enum_type.iter().enumerate() {
             let place = location(shown, file, &[ENUM, position(index)]);
-            self.take_type(file, enumeration.name(), "enum", place, naming, problems);
+            self.take_type(file, enumeration.name(), "enum", place, settings, problems);
         }
         for (index, service) in file.service.iter().enumerate() {
             let at = position(index);
-            if sources.is_imported(file) && naming.is_elsewhere(file.package(), service.name()) {
+            if sources.is_imported(file) && settings.is_elsewhere(file.package(), service.name()) {
                 continue;
             }
-            self.add_service(shown, file, at, service, naming, problems);
+            self.add_service(shown, file, at, service, settings, problems);
         }
     }
 
@@ -175,10 +252,10 @@ impl Package {
         name: &str,
         sort: &str,
         place: String,
-        naming: &Naming<'_>,
+        settings: &Settings<'_>,
         problems: &mut Problems,
     ) {
-        if naming.is_elsewhere(file.package(), name) {
+        if settings.is_elsewhere(file.package(), name) {
             return;
         }
         let what = format!("{sort} `{}`", full_name(file.package(), name));
@@ -199,19 +276,19 @@ impl Package {
         file: &FileDescriptorProto,
         at: i32,
         service: &ServiceDescriptorProto,
-        naming: &Naming<'_>,
+        settings: &Settings<'_>,
         problems: &mut Problems,
     ) {
         let full = full_name(file.package(), service.name());
         let place = location(shown, file, &[SERVICE, at]);
-        let name = match naming.services.get(&full) {
+        let name = match settings.services.get(&full) {
             Some(name) => name.clone(),
             None => to_upper_camel(service.name()),
         };
         let mut methods = Methods::default();
         for (index, method) in service.method.iter().enumerate() {
             let place = location(shown, file, &[SERVICE, at, METHOD, position(index)]);
-            methods.add(&full, place, method, naming, problems);
+            methods.add(&full, place, method, settings, problems);
         }
         let options = service.options.clone().unwrap_or_default();
         let resolved = Service {
@@ -219,10 +296,12 @@ impl Package {
             name,
             handler: String::new(),
             channel: String::new(),
+            future: String::new(),
             deprecated: options.deprecated(),
+            attributes: settings.attributes_of(&full),
             methods: methods.resolved,
         };
-        self.take_service(&resolved, &place, naming, problems);
+        self.take_service(&resolved, &place, settings, problems);
         self.services.push(resolved);
     }
 
@@ -230,17 +309,20 @@ impl Package {
         &mut self,
         service: &Service,
         place: &str,
-        naming: &Naming<'_>,
+        settings: &Settings<'_>,
         problems: &mut Problems,
     ) {
         let full = &service.full_name;
         let mut names = vec![("module of descriptors", service.descriptors())];
-        if naming.server {
+        if settings.parts.server {
             names.push(("trait", service.name.clone()));
             names.push(("server", service.server()));
         }
-        if naming.client {
+        if settings.parts.client {
             names.push(("client", service.client()));
+        }
+        if settings.parts.mock {
+            names.push(("mock", service.mock()));
         }
         for (part, rust) in names {
             let what = format!("the {part} of service `{full}`");
@@ -264,9 +346,11 @@ impl Package {
         };
         let handler = free(["T", "H", "Handler"]);
         let channel = free(["S", "C", "Service"]);
+        let future = free(["F", "Fut", "Answer"]);
         self.services.into_iter().map(move |mut service| {
             service.handler.clone_from(&handler);
             service.channel.clone_from(&channel);
+            service.future.clone_from(&future);
             (service.full_name.clone(), service)
         })
     }
@@ -285,22 +369,12 @@ impl Methods {
         service: &str,
         place: String,
         method: &MethodDescriptorProto,
-        naming: &Naming<'_>,
+        settings: &Settings<'_>,
         problems: &mut Problems,
     ) {
         let proto_name = method.name();
         let full = format!("{service}.{proto_name}");
-        if method.client_streaming() || method.server_streaming() {
-            if !naming.skip_streaming {
-                problems.unsupported(format!(
-                    "{place}: method `{proto_name}` of service `{service}` streams, and streaming methods \
-                     are generated from the next version on; until then \
-                     `configure().streaming(Streaming::Skip)` leaves them out"
-                ));
-            }
-            return;
-        }
-        let name = match naming.methods.get(&full) {
+        let name = match settings.methods.get(&full) {
             Some(name) => name.clone(),
             None => {
                 let name = to_snake(proto_name);
@@ -325,12 +399,22 @@ impl Methods {
             ));
             return;
         }
+        let max_request = settings.limit(&full, true);
+        let max_response = settings.limit(&full, false);
         self.taken.insert(name.clone(), (full, place));
         let options = method.options.clone().unwrap_or_default();
         self.resolved.push(Method {
             proto_name: proto_name.to_owned(),
             constant: to_constant(&name),
             path: format!("/{service}/{proto_name}"),
+            kind: match (method.client_streaming(), method.server_streaming()) {
+                (false, false) => Kind::Unary,
+                (false, true) => Kind::ServerStreaming,
+                (true, false) => Kind::ClientStreaming,
+                (true, true) => Kind::Bidirectional,
+            },
+            max_request,
+            max_response,
             idempotency: options.idempotency_level(),
             deprecated: options.deprecated(),
             name,
@@ -338,14 +422,28 @@ impl Methods {
     }
 }
 
-impl Naming<'_> {
+impl Settings<'_> {
     /// Whether the type or its package is defined elsewhere.
     fn is_elsewhere(&self, package: &str, name: &str) -> bool {
-        let full = format!(".{}", full_name(package, name));
-        self.elsewhere.iter().any(|path| {
-            full.strip_prefix(path)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        })
+        let full = full_name(package, name);
+        self.elsewhere.iter().any(|path| selects(path, &full))
+    }
+
+    /// The attributes on parts of the service.
+    fn attributes_of(&self, service: &str) -> Vec<(Part, String)> {
+        let chosen = self.attributes.iter();
+        chosen
+            .filter(|(_, path, _)| selects(path, service))
+            .map(|(part, _, attribute)| (*part, attribute.clone()))
+            .collect()
+    }
+
+    /// The limit of the method's messages in a direction.
+    fn limit(&self, method: &str, of_request: bool) -> Option<usize> {
+        let mut limits = self.limits.iter().rev();
+        limits
+            .find(|limit| limit.of_request == of_request && selects(&limit.path, method))
+            .map(|limit| limit.bytes)
     }
 }
 
@@ -362,18 +460,13 @@ impl Problems {
         self.texts.push(text);
     }
 
-    fn unsupported(&mut self, text: String) {
-        self.kind.get_or_insert(ErrorKind::Unsupported);
-        self.texts.push(text);
-    }
-
     fn config(&mut self, text: String) {
         self.kind.get_or_insert(ErrorKind::Config);
         self.texts.push(text);
     }
 
     /// A rename that names nothing is a typing mistake, and one that is no name breaks the code.
-    fn check_renames(&mut self, naming: &Naming<'_>, services: &HashMap<String, Service>) {
+    fn check_settings(&mut self, settings: &Settings<'_>, services: &HashMap<String, Service>) {
         let is_method = |full: &str| {
             full.rsplit_once('.').is_some_and(|(service, method)| {
                 services.get(service).is_some_and(|service| {
@@ -382,7 +475,7 @@ impl Problems {
                 })
             })
         };
-        for (from, to) in naming.services {
+        for (from, to) in settings.services {
             if !services.contains_key(from) {
                 self.config(format!("rename_service: there is no service `{from}`"));
             }
@@ -392,7 +485,7 @@ impl Problems {
                 ));
             }
         }
-        for (from, to) in naming.methods {
+        for (from, to) in settings.methods {
             // A method whose new name is taken is not among the services; that has been reported.
             if self.texts.is_empty() && !is_method(from) {
                 self.config(format!("rename_method: there is no method `{from}`"));
@@ -406,6 +499,35 @@ impl Problems {
                 self.config(format!(
                     "rename_method: `{to}` is a function that every client has; choose another name"
                 ));
+            }
+        }
+    }
+
+    /// A path that means no service or method is a typing mistake too.
+    fn check_paths(&mut self, settings: &Settings<'_>, services: &HashMap<String, Service>) {
+        for (part, path, _) in settings.attributes {
+            if path != "." && !services.keys().any(|service| selects(path, service)) {
+                let setting = match part {
+                    Part::Trait => "trait_attribute",
+                    Part::Server => "server_attribute",
+                    Part::Client => "client_attribute",
+                };
+                self.config(format!("{setting}: there is no service `{path}`"));
+            }
+        }
+        for limit in settings.limits {
+            let mut names = services.values().flat_map(|service| {
+                let names = service.methods.iter();
+                names.map(|method| format!("{}.{}", service.full_name, method.proto_name))
+            });
+            if limit.path != "." && !names.any(|name| selects(&limit.path, &name)) {
+                let setting = if limit.of_request {
+                    "max_request"
+                } else {
+                    "max_response"
+                };
+                let path = &limit.path;
+                self.config(format!("{setting}: there is no method `{path}`"));
             }
         }
     }

@@ -31,7 +31,10 @@ pub(crate) fn finish(code: &str, package: &str, docs: &Docs) -> Option<String> {
             continue;
         }
         if let Some(allow) = allowance(line, indent, &mut modules) {
-            text.push_str(&format!("{space}{allow}\n"));
+            let allow = format!("{space}{allow}\n");
+            if !text.ends_with(&allow) {
+                text.push_str(&allow);
+            }
         }
         text.push_str(line);
         text.push('\n');
@@ -59,8 +62,18 @@ fn allowance(line: &str, indent: usize, modules: &mut Vec<String>) -> Option<&'s
     let plain = name
         .chars()
         .all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
-    let is_enum = plain && !name.ends_with("Server");
-    is_enum.then_some("#[allow(dead_code)]")
+    plain.then_some("#[allow(dead_code)]")
+}
+
+/// The constant that holds the descriptors of a package, which lie in a file beside it.
+pub(crate) fn file_descriptor_set(file: &str) -> String {
+    format!(
+        "/// The .proto files of this package and all that they import: an encoded
+/// `google.protobuf.FileDescriptorSet`.
+#[allow(dead_code)]
+pub const FILE_DESCRIPTOR_SET: &[u8] = ::core::include_bytes!({file:?});
+"
+    )
 }
 
 /// The module tree that includes every file.
@@ -98,14 +111,14 @@ pub(crate) fn include_tree(files: &[(Vec<String>, String)], in_out_dir: bool) ->
     text
 }
 
-/// Writes the file unless it holds the text already, so that what depends on it is not built again.
-pub(crate) fn write(folder: &Path, name: &str, text: &str) -> Result<(), Error> {
+/// Writes the file unless it holds the content already, so that what depends on it is not built again.
+pub(crate) fn write(folder: &Path, name: &str, content: &[u8]) -> Result<(), Error> {
     let path = folder.join(name);
     let refuse =
         |error: std::io::Error| Error::new(ErrorKind::Io, format!("{}: {error}", path.display()));
     match fs::read(&path) {
-        Ok(present) if present == text.as_bytes() => Ok(()),
+        Ok(present) if present == content => Ok(()),
         Err(error) if error.kind() != NotFound => Err(refuse(error)),
-        _ => fs::write(&path, text).map_err(refuse),
+        _ => fs::write(&path, content).map_err(refuse),
     }
 }

@@ -1,10 +1,15 @@
 //! The trait that a service is implemented by, and the struct that serves an implementation.
 
-use crate::methods::Method;
-use crate::model::Service;
+use crate::methods::{Method, service_impls};
+use crate::model::{Kind, Part, Service};
 
 /// The trait, with the service's comment.
-pub(crate) fn handler_trait(service: &Service, docs: &str, methods: &[Method<'_>]) -> String {
+pub(crate) fn handler_trait(
+    service: &Service,
+    docs: &str,
+    methods: &[Method<'_>],
+    default_stubs: bool,
+) -> String {
     let mut code = docs.to_owned();
     if docs.is_empty() {
         code.push_str(&format!(
@@ -15,26 +20,55 @@ pub(crate) fn handler_trait(service: &Service, docs: &str, methods: &[Method<'_>
     code.push_str(&format!(
         "///
         /// Implementations write each method as `async fn`. [`{server}`] serves one.
-        #[allow(dead_code)]
-        pub trait {name}: ::core::marker::Send + ::core::marker::Sync + 'static {{\n",
+        {left_out}#[allow(dead_code)]
+        {attributes}pub trait {name}: ::core::marker::Send + ::core::marker::Sync + 'static {{\n",
         name = service.name,
         server = service.server(),
+        left_out = if default_stubs {
+            "/// Methods that an implementation leaves out answer `UNIMPLEMENTED`.\n"
+        } else {
+            ""
+        },
+        attributes = service.attributes(Part::Trait),
     ));
     for method in methods {
-        code.push_str(&method.docs("Answers calls of"));
+        code.push_str(&method.docs("Answers calls of", note(method.model.kind)));
         code.push_str(method.model.lints());
+        let arguments: String = method
+            .arguments()
+            .iter()
+            .map(|(name, argument)| format!("{name}: {argument},"))
+            .collect();
         code.push_str(&format!(
             "fn {name}(
                 &self,
-                request: ::iip_rpc::codegen::Request<{request}>,
-            ) -> impl ::core::future::Future<Output = {result}> + ::core::marker::Send;\n",
+                {arguments}
+            ) -> impl ::core::future::Future<Output = {outcome}> + ::core::marker::Send{body}\n",
             name = method.model.name,
-            request = method.request,
-            result = method.result(),
+            outcome = method.outcome(),
+            body = if default_stubs {
+                stub(method)
+            } else {
+                ";".to_owned()
+            },
         ));
     }
     code.push_str("}\n");
     code
+}
+
+/// The body of a method that answers `UNIMPLEMENTED`.
+fn stub(method: &Method<'_>) -> String {
+    let names: Vec<&str> = method.arguments().iter().map(|(name, _)| *name).collect();
+    let text = format!("the method {} is not implemented", method.model.path);
+    format!(
+        "{{
+            let _ = ({names},);
+            {ready}
+        }}",
+        names = names.join(", "),
+        ready = method.unimplemented(&text),
+    )
 }
 
 /// The struct that serves an implementation of the trait.
@@ -60,7 +94,7 @@ pub(crate) fn server(service: &Service, methods: &[Method<'_>]) -> String {
         /// it answers calls in the same process, without a network.
         #[allow(dead_code)]
         #[derive(Clone, Debug)]
-        pub struct {name} {{
+        {attributes}pub struct {name} {{
             methods: ::iip_rpc::codegen::Methods,
         }}
         #[allow(dead_code)]
@@ -75,41 +109,44 @@ pub(crate) fn server(service: &Service, methods: &[Method<'_>]) -> String {
                 Self {{ methods }}
             }}
         }}
-        impl ::iip_rpc::codegen::NamedService for {name} {{
-            const NAME: &'static str = {full_name:?};
-            fn methods(&self) -> &::iip_rpc::codegen::Methods {{
-                &self.methods
-            }}
-        }}
-        impl ::iip_rpc::codegen::RpcService for {name} {{
-            fn call(
-                &self,
-                request: ::iip_rpc::codegen::Request<::iip_rpc::codegen::Body>,
-            ) -> impl ::core::future::Future<
-                Output = ::core::result::Result<
-                    ::iip_rpc::codegen::Response<::iip_rpc::codegen::Body>,
-                    ::iip_rpc::codegen::Status,
-                >,
-            > + ::core::marker::Send {{
-                ::iip_rpc::codegen::RpcService::call(&self.methods, request)
-            }}
-        }}\n"
+        {impls}",
+        attributes = service.attributes(Part::Server),
+        impls = service_impls(&name, full_name),
     )
+}
+
+/// What an implementation has to know of a method whose response is a stream.
+fn note(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Unary | Kind::ClientStreaming => "",
+        Kind::ServerStreaming | Kind::Bidirectional => {
+            "The messages of the response go to `out`; it ends when the method returns."
+        }
+    }
 }
 
 /// The part of the chain that adds one method.
 fn route(service: &Service, method: &Method<'_>) -> String {
+    let arguments = method.arguments();
+    let names: String = arguments
+        .iter()
+        .map(|(name, _)| format!("{name},"))
+        .collect();
+    let typed: String = arguments
+        .iter()
+        .map(|(name, argument)| format!("{name}: {argument},"))
+        .collect();
     format!(
-        ".unary(&{descriptors}::{constant}, {{
+        ".{function}(&{descriptors}::{constant}, {{
             let service = ::std::sync::Arc::clone(&service);
-            move |request: ::iip_rpc::codegen::Request<{request}>| {{
+            move |{typed}| {{
                 let service = ::std::sync::Arc::clone(&service);
-                async move {{ <{param} as {handler}>::{name}(&service, request).await }}
+                async move {{ <{param} as {handler}>::{name}(&service, {names}).await }}
             }}
         }})",
+        function = method.function(),
         descriptors = service.descriptors(),
         constant = method.model.constant,
-        request = method.request,
         param = service.handler,
         handler = service.name,
         name = method.model.name,

@@ -17,6 +17,18 @@ pub(crate) struct Sources {
     shown: HashMap<String, String>,
     /// Names of the files that were not asked for, only imported.
     imported: HashSet<String>,
+    compiler: protox::Compiler,
+    /// What `describe` has made.
+    described: Vec<Described>,
+}
+
+/// A file as others may read it: with the options that this crate does not know, and without comments.
+struct Described {
+    name: String,
+    package: String,
+    imports: Vec<String>,
+    /// An element of a `FileDescriptorSet`, with its tag and its length.
+    element: Vec<u8>,
 }
 
 impl Sources {
@@ -63,6 +75,40 @@ impl Sources {
         Err(last.unwrap_or_else(|| Error::new(ErrorKind::Config, "no include folder was found")))
     }
 
+    /// Encodes the files for `descriptor_set`.
+    pub(crate) fn describe(&mut self) {
+        let set = self
+            .compiler
+            .include_source_info(false)
+            .encode_file_descriptor_set();
+        let mut rest = set.as_slice();
+        for file in &self.files.file {
+            let (element, after) = rest.split_at(element_len(rest));
+            rest = after;
+            self.described.push(Described {
+                name: file.name().to_owned(),
+                package: file.package().to_owned(),
+                imports: file.dependency.clone(),
+                element: element.to_owned(),
+            });
+        }
+    }
+
+    /// An encoded `FileDescriptorSet`: the files of the package after all that they import.
+    pub(crate) fn descriptor_set(&self, package: &str) -> Vec<u8> {
+        let mut wanted: HashSet<&str> = HashSet::new();
+        let mut files = Vec::new();
+        // Those that are imported come before those that import them.
+        for file in self.described.iter().rev() {
+            if file.package == package || wanted.contains(file.name.as_str()) {
+                wanted.extend(file.imports.iter().map(String::as_str));
+                files.push(file);
+            }
+        }
+        let elements = files.into_iter().rev().map(|file| &*file.element);
+        elements.collect::<Vec<_>>().concat()
+    }
+
     /// What messages to the user call the file.
     pub(crate) fn shown<'a>(&'a self, file: &'a FileDescriptorProto) -> &'a str {
         self.shown
@@ -74,6 +120,18 @@ impl Sources {
     pub(crate) fn is_imported(&self, file: &FileDescriptorProto) -> bool {
         self.imported.contains(file.name())
     }
+}
+
+/// How many bytes the first element of an encoded list of messages has: a tag of one byte, a length, the message.
+fn element_len(list: &[u8]) -> usize {
+    let mut len = 0;
+    for (index, byte) in list.iter().skip(1).enumerate() {
+        len |= usize::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            return index + 2 + len;
+        }
+    }
+    list.len()
 }
 
 /// `file:line:column`, where the descriptor at `path` stands in the file.
@@ -128,6 +186,8 @@ fn parse(root: &Path, protos: &[PathBuf], includes: &[PathBuf]) -> Result<Source
         read,
         shown,
         imported,
+        compiler,
+        described: Vec::new(),
     })
 }
 

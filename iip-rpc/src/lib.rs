@@ -5,14 +5,18 @@
 //! handlers and callers, [`Server`] and [`Channel`] for programs.
 
 mod body;
+mod cancellation;
 pub mod client;
 mod code;
 mod codec;
 #[doc(hidden)]
 pub mod codegen;
+mod compression;
 mod deadline;
+pub mod details;
 mod envelope;
 mod extensions;
+pub mod layer;
 pub mod metadata;
 mod method;
 mod plain;
@@ -22,7 +26,12 @@ mod run;
 pub mod server;
 mod service;
 mod status;
+mod stream;
+#[cfg(feature = "testing")]
+pub mod testing;
 
+#[cfg(test)]
+mod cancellation_tests;
 #[cfg(test)]
 mod code_tests;
 #[cfg(test)]
@@ -40,8 +49,10 @@ mod status_tests;
 
 pub use body::Body;
 pub use bytes;
+pub use cancellation::Cancellation;
 pub use client::Channel;
 pub use code::Code;
+pub use compression::Encoding;
 pub use extensions::Extensions;
 pub use iip_core;
 pub use iip_core::Outcome;
@@ -55,4 +66,5 @@ pub use run::{run, shutdown_signal};
 pub use server::Server;
 pub use service::RpcService;
 pub use status::{Result, Status};
+pub use stream::{Reply, Sender, Streaming, TrySendError};
 pub use tokio;

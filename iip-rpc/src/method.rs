@@ -2,12 +2,16 @@ use std::fmt;
 
 use iip_core::wire::Path;
 
+use crate::Status;
+
 /// What is known of a method when it is compiled.
 pub struct MethodDescriptor {
     path: Path,
     text: &'static str,
     kind: MethodKind,
     idempotency: Idempotency,
+    request_limit: Option<usize>,
+    response_limit: Option<usize>,
 }
 
 /// How many messages each side of a call sends.
@@ -37,6 +41,31 @@ pub enum Idempotency {
     Idempotent,
 }
 
+/// How large messages of one direction of a method may be.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Largest {
+    bytes: Option<usize>,
+    method: &'static str,
+    setting: &'static str,
+}
+
+impl Largest {
+    /// Refuses a message that is larger. Its length is asked for only if there is a limit.
+    pub(crate) fn check(&self, len: impl FnOnce() -> usize) -> Result<(), Status> {
+        let Some(largest) = self.bytes else {
+            return Ok(());
+        };
+        let len = len();
+        if len <= largest {
+            return Ok(());
+        }
+        let (method, setting) = (self.method, self.setting);
+        Err(Status::resource_exhausted(format!(
+            "the message has {len} bytes and {method} allows {largest} (setting of the generator: {setting})"
+        )))
+    }
+}
+
 impl MethodDescriptor {
     /// Describes the method at `path`, which is `/package.Service/Method`.
     ///
@@ -49,7 +78,25 @@ impl MethodDescriptor {
             text: path,
             kind,
             idempotency,
+            request_limit: None,
+            response_limit: None,
         }
+    }
+
+    /// Sets the largest message of a request, bytes, encoded and before compression. Default: none beside the server's
+    /// `max_message`, which this does not raise.
+    #[must_use]
+    pub const fn max_request(mut self, bytes: usize) -> Self {
+        self.request_limit = Some(bytes);
+        self
+    }
+
+    /// Sets the largest message of a response, bytes, encoded and before compression. Default: none beside the
+    /// channel's `max_message`, which this does not raise.
+    #[must_use]
+    pub const fn max_response(mut self, bytes: usize) -> Self {
+        self.response_limit = Some(bytes);
+        self
     }
 
     /// The path: `/package.Service/Method`.
@@ -67,6 +114,16 @@ impl MethodDescriptor {
         self.idempotency
     }
 
+    /// The largest message of a request, bytes, as [`max_request`](Self::max_request) has set it.
+    pub const fn request_limit(&self) -> Option<usize> {
+        self.request_limit
+    }
+
+    /// The largest message of a response, bytes, as [`max_response`](Self::max_response) has set it.
+    pub const fn response_limit(&self) -> Option<usize> {
+        self.response_limit
+    }
+
     /// The service's full name: `package.Service`.
     pub fn service(&self) -> &'static str {
         self.split().0
@@ -75,6 +132,24 @@ impl MethodDescriptor {
     /// The method's name: `Method`.
     pub fn name(&self) -> &'static str {
         self.split().1
+    }
+
+    /// How large messages of requests may be.
+    pub(crate) const fn requests(&self) -> Largest {
+        Largest {
+            bytes: self.request_limit,
+            method: self.text,
+            setting: "max_request",
+        }
+    }
+
+    /// How large messages of responses may be.
+    pub(crate) const fn responses(&self) -> Largest {
+        Largest {
+            bytes: self.response_limit,
+            method: self.text,
+            setting: "max_response",
+        }
     }
 
     /// The path in the form the connection takes.
@@ -94,6 +169,8 @@ impl fmt::Debug for MethodDescriptor {
             .field("path", &self.text)
             .field("kind", &self.kind)
             .field("idempotency", &self.idempotency)
+            .field("request_limit", &self.request_limit)
+            .field("response_limit", &self.response_limit)
             .finish()
     }
 }

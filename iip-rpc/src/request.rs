@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use iip_core::server::Peer;
 
-use crate::{Extensions, Metadata, MetadataError, MetadataKey, MetadataValue, MethodDescriptor};
+use crate::cancellation::Scope;
+use crate::{
+    Cancellation, Extensions, Metadata, MetadataError, MetadataKey, MetadataValue, MethodDescriptor,
+};
 
 /// A message on its way to a method, and what travels with it.
 ///
@@ -17,7 +20,7 @@ pub struct Request<T> {
     timeout: Option<Duration>,
     deadline: Option<Instant>,
     method: Option<&'static MethodDescriptor>,
-    peer: Option<Arc<Peer>>,
+    cancellation: Cancellation,
     /// The first metadata that a building call refused; the call fails with it.
     refused: Option<Box<MetadataError>>,
 }
@@ -32,7 +35,7 @@ impl<T> Request<T> {
             timeout: None,
             deadline: None,
             method: None,
-            peer: None,
+            cancellation: Cancellation::default(),
             refused: None,
         }
     }
@@ -109,7 +112,13 @@ impl<T> Request<T> {
 
     /// Who called. `None` without a connection: before a call, and in calls of a service in the same process.
     pub fn peer(&self) -> Option<&Peer> {
-        self.peer.as_deref()
+        self.cancellation.scope()?.peer().map(|peer| &**peer)
+    }
+
+    /// Tells work that the handler starts elsewhere when nobody waits for it any more. In a request that is not in a
+    /// handler it never fires.
+    pub fn cancellation(&self) -> Cancellation {
+        self.cancellation.clone()
     }
 
     /// The same request with another message.
@@ -127,7 +136,7 @@ impl<T> Request<T> {
             timeout: self.timeout,
             deadline: self.deadline,
             method: self.method,
-            peer: self.peer,
+            cancellation: self.cancellation,
             refused: self.refused,
         };
         (self.message, rest)
@@ -145,8 +154,13 @@ impl<T> Request<T> {
         self.method = Some(method);
     }
 
-    pub(crate) fn set_peer(&mut self, peer: Arc<Peer>) {
-        self.peer = Some(peer);
+    /// Makes it a request of the call that is in progress there.
+    pub(crate) fn enter(&mut self, scope: &Arc<Scope>) {
+        self.cancellation = scope.token();
+    }
+
+    pub(crate) fn scope(&self) -> Option<&Arc<Scope>> {
+        self.cancellation.scope()
     }
 
     pub(crate) fn set_metadata(&mut self, metadata: Metadata) {
@@ -168,7 +182,7 @@ impl Request<()> {
             timeout: self.timeout,
             deadline: self.deadline,
             method: self.method,
-            peer: self.peer,
+            cancellation: self.cancellation,
             refused: self.refused,
         }
     }
@@ -183,7 +197,7 @@ impl<T: fmt::Debug> fmt::Debug for Request<T> {
             .field("extensions", &self.extensions)
             .field("timeout", &self.timeout)
             .field("deadline", &self.deadline)
-            .field("peer", &self.peer)
+            .field("peer", &self.peer())
             .finish()
     }
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{Caller, Failure, Load, Operation, measure};
+use crate::closed_loop::{Group, count};
+use crate::report::BesideMeasurement;
+use crate::{Caller, Crowd, Failure, Load, Operation, Times, measure};
 
 struct Counter {
     calls: Arc<AtomicU64>,
@@ -33,8 +35,10 @@ fn load(callers: usize) -> Load {
         operation: Operation::Echo,
         callers,
         size: 0,
-        warm_up: Duration::from_millis(1),
-        duration: Duration::from_millis(100),
+        times: Times {
+            warm_up: Duration::from_millis(1),
+            counted: Duration::from_millis(100),
+        },
     }
 }
 
@@ -66,4 +70,32 @@ fn the_first_failure_ends_the_measurement() {
     }];
     let failure = measure(runtime.handle(), "counter", load(1), None, callers).unwrap_err();
     assert_eq!(failure.to_string(), "no more");
+}
+
+#[test]
+fn groups_are_counted_apart_and_pauses_are_no_latency() {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build()
+        .unwrap();
+    let crowd = |callers, size, pause| Crowd {
+        callers,
+        size,
+        pause: Duration::from_millis(pause),
+    };
+    let [small, bulk] = [crowd(2, 32, 0), crowd(1, 1 << 20, 20)];
+    let groups = [small, bulk].map(|crowd| Group {
+        callers: Vec::from_iter((0..crowd.callers).map(|_| Counter {
+            calls: Arc::default(),
+            fails_at: u64::MAX,
+        })),
+        pause: crowd.pause,
+    });
+    let counted = count(runtime.handle(), load(3).times, None, groups.into()).unwrap();
+    let measured = BesideMeasurement::new("counter", small, bulk, &counted);
+    assert!(measured.bulk.calls < measured.small.calls);
+    assert!(measured.bulk.p50_us < 20_000.0);
+    assert_eq!(measured.bulk.pause_ms, 20);
+    assert!(measured.server_cores.is_none());
 }

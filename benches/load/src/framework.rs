@@ -9,6 +9,8 @@ use crate::closed_loop::Failure;
 use crate::workload::Operation;
 
 /// A framework under load.
+///
+/// `max_message` is the largest message in bytes that a side is to accept; without it, the framework's default.
 pub trait Framework: Send + Sync + 'static {
     /// The name in reports.
     const NAME: &'static str;
@@ -19,15 +21,20 @@ pub trait Framework: Send + Sync + 'static {
     /// One caller of a connection.
     type Caller: Caller;
 
+    /// The client's side of one server-streaming call.
+    type Stream: Stream;
+
     /// Serves until the process ends. `announce` is given the address that was bound, once calls are accepted.
     fn serve(
         listen: SocketAddr,
+        max_message: Option<usize>,
         announce: fn(SocketAddr),
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// Opens one connection, ready for calls.
     fn connect(
         address: SocketAddr,
+        max_message: Option<usize>,
     ) -> impl Future<Output = Result<Self::Connection, Failure>> + Send;
 
     /// A caller that sends `payload` again and again. `index` counts the callers of this connection from 0.
@@ -37,10 +44,24 @@ pub trait Framework: Send + Sync + 'static {
         operation: Operation,
         payload: Bytes,
     ) -> Self::Caller;
+
+    /// Begins a call that the server answers with `count` messages, each of which has the `size` bytes of
+    /// [`payload(0, size)`](crate::payload).
+    fn stream(
+        connection: &Self::Connection,
+        size: usize,
+        count: u64,
+    ) -> impl Future<Output = Result<Self::Stream, Failure>> + Send;
 }
 
 /// One caller: it has at most one call at a time.
 pub trait Caller: Send + 'static {
     /// Makes one call and [verifies](crate::verify) its answer.
     fn call(&mut self) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// The messages that a server sends in one call.
+pub trait Stream: Send + 'static {
+    /// Waits for the next message and [verifies](crate::verify) it; false at the end of the call.
+    fn next(&mut self) -> impl Future<Output = Result<bool, Failure>> + Send;
 }

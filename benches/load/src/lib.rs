@@ -1,11 +1,13 @@
-//! The load generator that the benchmarks share: a closed loop of callers on one connection.
+//! The load generator that the benchmarks share: callers in a closed loop, or messages of a stream, on one connection.
 //!
 //! It knows nothing of any framework. A framework implements [`Framework`] and calls [`run`] from its `main`;
-//! it then has the three commands that the comparison starts:
+//! it then has the commands that the comparison starts:
 //!
 //! ```text
-//! <program> server --listen 127.0.0.1:0
-//! <program> client --addr HOST:PORT --workload echo|yield|burn --callers N --size BYTES --seconds S
+//! <program> server --listen 127.0.0.1:0 [--max-message BYTES]
+//! <program> client --addr HOST:PORT --workload echo|yield|burn --callers N --size BYTES --seconds S [--stalled N]
+//! <program> stream --addr HOST:PORT --size BYTES --messages N --seconds S
+//! <program> beside --addr HOST:PORT --small N:BYTES:PAUSE_MS --bulk N:BYTES:PAUSE_MS --seconds S
 //! <program> idle   --addr HOST:PORT --connections N
 //! ```
 
@@ -17,17 +19,21 @@ mod histogram;
 mod process;
 mod report;
 mod run;
+mod streaming;
 mod workload;
 
 pub use burn::{BURN, burn};
 pub use closed_loop::{Failure, measure};
 pub use command_line::{Arguments, UsageError};
-pub use framework::{Caller, Framework};
+pub use framework::{Caller, Framework, Stream};
 pub use histogram::Histogram;
 pub use process::{ProcessError, cpu_time, raise_open_files, resident_bytes};
-pub use report::Measurement;
+pub use report::{BesideMeasurement, CrowdMeasurement, Measurement, StreamMeasurement};
 pub use run::run;
-pub use workload::{Load, Operation, UnknownOperation, payload, verify};
+pub use streaming::{Stalled, measure_stream};
+pub use workload::{
+    Crowd, Load, Operation, Times, UnknownOperation, UnreadableCrowd, payload, verify,
+};
 
 #[cfg(test)]
 mod burn_tests;
@@ -39,5 +45,7 @@ mod command_line_tests;
 mod histogram_tests;
 #[cfg(test)]
 mod process_tests;
+#[cfg(test)]
+mod streaming_tests;
 #[cfg(test)]
 mod workload_tests;

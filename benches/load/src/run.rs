@@ -4,15 +4,19 @@ use std::error::Error;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::closed_loop::{Failure, measure};
+use crate::closed_loop::{Failure, Group, count, measure};
 use crate::command_line::Arguments;
 use crate::framework::{Caller, Framework};
 use crate::process::raise_open_files;
-use crate::workload::{Load, Operation, payload};
+use crate::report::BesideMeasurement;
+use crate::streaming::{Stalled, measure_stream};
+use crate::workload::{Crowd, Load, Operation, Times, payload};
 
 /// Both sides get as many threads as the comparison's machine has cores, whatever machine it is repeated on.
 const WORKER_THREADS: usize = 2;
@@ -47,8 +51,13 @@ fn command<F: Framework>() -> Result<(), Failure> {
     match name.as_str() {
         "server" => server::<F>(arguments),
         "client" => client::<F>(arguments),
+        "stream" => stream::<F>(arguments),
+        "beside" => beside::<F>(arguments),
         "idle" => idle::<F>(arguments),
-        other => Err(format!("`{other}` is not a command: use server, client or idle").into()),
+        other => Err(format!(
+            "`{other}` is not a command: use server, client, stream, beside or idle"
+        )
+        .into()),
     }
 }
 
@@ -67,29 +76,67 @@ fn print_line(line: &str) -> io::Result<()> {
 
 fn server<F: Framework>(mut arguments: Arguments) -> Result<(), Failure> {
     let listen = arguments.required("--listen")?;
+    let max_message = arguments.optional("--max-message")?;
     arguments.finish()?;
     raise_open_files();
     // Run as a task: the thread that blocks is not one of the runtime's two, and the accept loop should be.
     let runtime = runtime()?;
-    runtime.block_on(runtime.spawn(F::serve(listen, |address| {
+    runtime.block_on(runtime.spawn(F::serve(listen, max_message, |address| {
         let _ = print_line(&address.to_string());
     })))?
 }
 
+/// What every measuring command is told.
+struct Target {
+    address: SocketAddr,
+    max_message: Option<usize>,
+    /// The server's process.
+    server: Option<u32>,
+    times: Times,
+}
+
+impl Target {
+    fn read(arguments: &mut Arguments) -> Result<Self, Failure> {
+        Ok(Self {
+            address: arguments.required("--addr")?,
+            max_message: arguments.optional("--max-message")?,
+            server: arguments.optional("--server-pid")?,
+            times: Times {
+                warm_up: seconds(arguments.optional("--warm-up")?.unwrap_or(0.5))?,
+                counted: seconds(arguments.required("--seconds")?)?,
+            },
+        })
+    }
+
+    /// A runtime and, on one of its threads, a connection.
+    fn connect<F: Framework>(&self) -> Result<(Runtime, Arc<F::Connection>), Failure> {
+        let runtime = runtime()?;
+        let connecting = runtime.spawn(connect::<F>(self.address, self.max_message));
+        let connection = runtime.block_on(connecting)??;
+        Ok((runtime, Arc::new(connection)))
+    }
+}
+
+/// Prints what was measured and leaves: a framework's shutdown is not part of the measurement.
+fn report(runtime: Runtime, measurement: &impl Serialize) -> Result<(), Failure> {
+    print_line(&serde_json::to_string(measurement)?)?;
+    runtime.shutdown_background();
+    Ok(())
+}
+
 fn client<F: Framework>(mut arguments: Arguments) -> Result<(), Failure> {
-    let address: SocketAddr = arguments.required("--addr")?;
+    let target = Target::read(&mut arguments)?;
     let load = Load {
         operation: arguments.required::<Operation>("--workload")?,
         callers: arguments.required("--callers")?,
         size: arguments.required("--size")?,
-        warm_up: seconds(arguments.optional("--warm-up")?.unwrap_or(0.5))?,
-        duration: seconds(arguments.required("--seconds")?)?,
+        times: target.times,
     };
-    let server = arguments.optional("--server-pid")?;
+    let stalled = arguments.optional("--stalled")?.unwrap_or(0);
     arguments.finish()?;
 
-    let runtime = runtime()?;
-    let connection = runtime.block_on(runtime.spawn(connect::<F>(address)))??;
+    let (runtime, connection) = target.connect::<F>()?;
+    let stalled = runtime.block_on(Stalled::begin::<F>(&connection, stalled))?;
     let callers = (0..load.callers).map(|index| {
         F::caller(
             &connection,
@@ -98,11 +145,45 @@ fn client<F: Framework>(mut arguments: Arguments) -> Result<(), Failure> {
             payload(index, load.size),
         )
     });
-    let measurement = measure(runtime.handle(), F::NAME, load, server, callers)?;
-    print_line(&serde_json::to_string(&measurement)?)?;
-    // Nothing is left to wait for; a framework's shutdown is not part of the measurement.
-    runtime.shutdown_background();
-    Ok(())
+    let measurement = measure(runtime.handle(), F::NAME, load, target.server, callers)?;
+    runtime.block_on(stalled.read_on())?;
+    report(runtime, &measurement)
+}
+
+fn stream<F: Framework>(mut arguments: Arguments) -> Result<(), Failure> {
+    let target = Target::read(&mut arguments)?;
+    let size = arguments.required("--size")?;
+    let count = arguments.required("--messages")?;
+    arguments.finish()?;
+
+    let (runtime, connection) = target.connect::<F>()?;
+    // Read by a task on one of the runtime's threads, as a program would.
+    let measuring = runtime.spawn(async move {
+        measure_stream::<F>(&connection, size, count, target.times, target.server).await
+    });
+    let measurement = runtime.block_on(measuring)??;
+    report(runtime, &measurement)
+}
+
+fn beside<F: Framework>(mut arguments: Arguments) -> Result<(), Failure> {
+    let target = Target::read(&mut arguments)?;
+    let small: Crowd = arguments.required("--small")?;
+    let bulk: Crowd = arguments.required("--bulk")?;
+    arguments.finish()?;
+
+    let (runtime, connection) = target.connect::<F>()?;
+    let mut index = 0..;
+    let groups = [small, bulk].map(|crowd| Group {
+        callers: index
+            .by_ref()
+            .take(crowd.callers)
+            .map(|i| F::caller(&connection, i, Operation::Echo, payload(i, crowd.size)))
+            .collect(),
+        pause: crowd.pause,
+    });
+    let counted = count(runtime.handle(), target.times, target.server, groups.into())?;
+    let measurement = BesideMeasurement::new(F::NAME, small, bulk, &counted);
+    report(runtime, &measurement)
 }
 
 /// Opens connections, makes one call on each, says `ready` and holds them until its standard input ends.
@@ -116,7 +197,7 @@ fn idle<F: Framework>(mut arguments: Arguments) -> Result<(), Failure> {
     let open = runtime.block_on(runtime.spawn(async move {
         let mut open = Vec::with_capacity(connections);
         for _ in 0..connections {
-            let connection = connect::<F>(address).await?;
+            let connection = connect::<F>(address, None).await?;
             F::caller(&connection, 0, Operation::Echo, payload(0, IDLE_PAYLOAD))
                 .call()
                 .await?;
@@ -131,8 +212,11 @@ fn idle<F: Framework>(mut arguments: Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn connect<F: Framework>(address: SocketAddr) -> Result<F::Connection, Failure> {
-    match tokio::time::timeout(CONNECT_TIMEOUT, F::connect(address)).await {
+async fn connect<F: Framework>(
+    address: SocketAddr,
+    max_message: Option<usize>,
+) -> Result<F::Connection, Failure> {
+    match tokio::time::timeout(CONNECT_TIMEOUT, F::connect(address, max_message)).await {
         Ok(connected) => connected,
         Err(_) => Err(format!("no connection to {address} within {CONNECT_TIMEOUT:?}").into()),
     }

@@ -59,7 +59,16 @@ impl FromStr for Operation {
     }
 }
 
-/// One measurement that a client makes.
+/// How long a measurement takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Times {
+    /// How long the load runs before anything is counted.
+    pub warm_up: Duration,
+    /// How long it is counted.
+    pub counted: Duration,
+}
+
+/// One measurement that a client makes: callers of one kind, without a pause between their calls.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Load {
     /// What the handler does.
@@ -68,10 +77,55 @@ pub struct Load {
     pub callers: usize,
     /// Bytes of payload in a request and in its response.
     pub size: usize,
-    /// How long the load runs before anything is counted.
-    pub warm_up: Duration,
-    /// How long calls are counted.
-    pub duration: Duration,
+    /// How long it takes.
+    pub times: Times,
+}
+
+/// Callers of one kind beside others: each echoes, pauses and echoes again. Written `callers:bytes:milliseconds`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crowd {
+    /// How many they are.
+    pub callers: usize,
+    /// Bytes of payload in a request and in its response.
+    pub size: usize,
+    /// Between the end of a call and the beginning of the next; to the millisecond.
+    pub pause: Duration,
+}
+
+impl fmt::Display for Crowd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pause = self.pause.as_millis();
+        write!(f, "{}:{}:{pause}", self.callers, self.size)
+    }
+}
+
+/// A text that is not `callers:bytes:milliseconds`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableCrowd(String);
+
+impl fmt::Display for UnreadableCrowd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is not callers:bytes:milliseconds", self.0)
+    }
+}
+
+impl std::error::Error for UnreadableCrowd {}
+
+impl FromStr for Crowd {
+    type Err = UnreadableCrowd;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let mut parts = text.split(':');
+            let crowd = Self {
+                callers: parts.next()?.parse().ok()?,
+                size: parts.next()?.parse().ok()?,
+                pause: Duration::from_millis(parts.next()?.parse().ok()?),
+            };
+            parts.next().is_none().then_some(crowd)
+        };
+        parse().ok_or_else(|| UnreadableCrowd(text.to_owned()))
+    }
 }
 
 /// The payload of one caller: it begins and ends with bytes of the caller's own, so that [`verify`] notices

@@ -1,4 +1,4 @@
-//! Runs this project and its peers under the same loads and prints one table.
+//! Runs this project and its peers under the same loads and prints tables.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -20,17 +20,8 @@ fn main() -> ExitCode {
 fn compare() -> Result<(), Failure> {
     let options = CompareOptions::read(Arguments::read(env::args().skip(1))?)?;
     let programs = Programs::build(&options.frameworks, options.peers_target.clone())?;
-    let results = run_rounds(&programs, &options, |round, m| {
-        let _ = writeln!(
-            io::stderr(),
-            "round {}: {} {}:{}:{}: {:.0} calls/s",
-            round + 1,
-            m.framework,
-            m.workload,
-            m.size,
-            m.callers,
-            m.calls_per_second
-        );
+    let results = run_rounds(&programs, &options, |what| {
+        let _ = writeln!(io::stderr(), "{what}");
     })?;
     io::stdout().write_all(markdown(&results).as_bytes())?;
     let json = match options.json {

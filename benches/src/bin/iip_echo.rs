@@ -4,15 +4,17 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use bytes::Bytes;
-use iip_load::{BURN, Caller, Failure, Framework, Operation, burn, verify};
-use iip_rpc::{Channel, Request, Response, Server, Status};
+use iip_load::{BURN, Caller, Failure, Framework, Operation, Stream, burn, payload, verify};
+use iip_rpc::{Channel, Request, Response, Sender, Server, Status, Streaming};
 
 #[allow(missing_docs, unreachable_pub, reason = "generated")]
 mod bench {
     iip_rpc::include_proto!("bench");
 }
 
-use bench::{Echo, EchoClient, EchoMessage, EchoServer};
+use bench::{
+    Echo, EchoClient, EchoMessage, EchoServer, SendRequest, Streams, StreamsClient, StreamsServer,
+};
 
 struct EchoService;
 
@@ -35,28 +37,55 @@ impl Echo for EchoService {
     }
 }
 
+impl Streams for EchoService {
+    async fn send(
+        &self,
+        request: Request<SendRequest>,
+        out: Sender<EchoMessage>,
+    ) -> Result<(), Status> {
+        let SendRequest { size, count } = request.into_inner();
+        let payload = payload(0, size as usize);
+        for _ in 0..count {
+            let payload = payload.clone();
+            out.send(EchoMessage { payload }).await?;
+        }
+        Ok(())
+    }
+}
+
 struct Iip;
 
 impl Framework for Iip {
     const NAME: &'static str = "iip";
     type Connection = Channel;
     type Caller = IipCaller;
+    type Stream = IipStream;
 
-    async fn serve(listen: SocketAddr, announce: fn(SocketAddr)) -> Result<(), Failure> {
-        let server = Server::builder()
+    async fn serve(
+        listen: SocketAddr,
+        max_message: Option<usize>,
+        announce: fn(SocketAddr),
+    ) -> Result<(), Failure> {
+        let mut builder = Server::builder()
             .add_service(EchoServer::new(EchoService))
-            .bind(listen.to_string())
-            .await?;
+            .add_service(StreamsServer::new(EchoService));
+        if let Some(bytes) = max_message {
+            builder = builder.max_message(bytes);
+        }
+        let server = builder.bind(listen.to_string()).await?;
         let address = server.local_addr().socket_addr();
         announce(address.ok_or("the server is not bound to a socket address")?);
         server.serve().await?;
         Ok(())
     }
 
-    async fn connect(address: SocketAddr) -> Result<Channel, Failure> {
+    async fn connect(address: SocketAddr, max_message: Option<usize>) -> Result<Channel, Failure> {
         // What is compared is one connection. It is also what the defaults come to: the pool opens a second one only
         // for more calls at a time than a connection has channels.
-        let channel = Channel::builder(format!("iip://{address}")).max_connections(1);
+        let mut channel = Channel::builder(format!("iip://{address}")).max_connections(1);
+        if let Some(bytes) = max_message {
+            channel = channel.max_message(bytes);
+        }
         Ok(channel.connect().await?)
     }
 
@@ -71,6 +100,18 @@ impl Framework for Iip {
             operation,
             payload,
         }
+    }
+
+    async fn stream(connection: &Channel, size: usize, count: u64) -> Result<IipStream, Failure> {
+        let request = SendRequest {
+            size: size as u64,
+            count,
+        };
+        let client = StreamsClient::new(connection.clone());
+        Ok(IipStream {
+            messages: client.send(request).await?.into_inner(),
+            expected: payload(0, size),
+        })
     }
 }
 
@@ -91,6 +132,21 @@ impl Caller for IipCaller {
             Operation::Burn => self.client.burn(request).await?,
         };
         verify(&self.payload, &response.get_ref().payload)
+    }
+}
+
+struct IipStream {
+    messages: Streaming<EchoMessage>,
+    expected: Bytes,
+}
+
+impl Stream for IipStream {
+    async fn next(&mut self) -> Result<bool, Failure> {
+        let Some(message) = self.messages.message().await? else {
+            return Ok(false);
+        };
+        verify(&self.expected, &message.payload)?;
+        Ok(true)
     }
 }
 

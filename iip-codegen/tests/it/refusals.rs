@@ -139,25 +139,6 @@ fn a_missing_file_says_where_paths_start() {
 }
 
 #[test]
-fn streaming_methods_are_named_with_the_setting_that_skips_them() {
-    let error = refuse(
-        "streaming",
-        "syntax = \"proto3\";\npackage p;\nmessage A {}\nservice Route {\n  \
-         rpc List(A) returns (stream A);\n  rpc Find(A) returns (A);\n  rpc Send(stream A) returns (A);\n}\n",
-    );
-    let rest = "of service `p.Route` streams, and streaming methods are generated from the next version on; \
-                until then `configure().streaming(Streaming::Skip)` leaves them out";
-    assert_text(
-        &error,
-        ErrorKind::Unsupported,
-        &[
-            &format!("a.proto:5:3: method `List` {rest}"),
-            &format!("a.proto:7:3: method `Send` {rest}"),
-        ],
-    );
-}
-
-#[test]
 fn a_message_called_as_a_generated_struct_collides() {
     let error = refuse(
         "client",
@@ -320,6 +301,46 @@ fn renames_are_checked() {
 }
 
 #[test]
+fn paths_that_mean_nothing_are_refused() {
+    let proto = "syntax = \"proto3\";\npackage p;\nmessage A {}\nservice S {\n  rpc Get(A) returns (A);\n}\n";
+    let error = refuse_with("paths", proto, |builder| {
+        builder
+            .trait_attribute(".", "#[must_use]")
+            .trait_attribute("T", "#[must_use]")
+            .server_attribute(".q", "#[must_use]")
+            .client_attribute("S.Get", "#[must_use]")
+            .max_request("S", 1)
+            .max_response("/p.S/Get", 1)
+            .max_response(".p.S", 1)
+    });
+    assert_text(
+        &error,
+        ErrorKind::Config,
+        &[
+            "trait_attribute: there is no service `T`",
+            "server_attribute: there is no service `.q`",
+            "client_attribute: there is no service `S.Get`",
+            "max_request: there is no method `S`",
+            "max_response: there is no method `/p.S/Get`",
+        ],
+    );
+}
+
+#[test]
+fn a_message_called_as_the_mock_collides() {
+    let proto = "syntax = \"proto3\";\nmessage MockS {}\nservice S {}\n";
+    let error = refuse_with("mock", proto, |builder| builder.mock(true));
+    let text = error.to_string();
+    assert!(
+        text.contains("a.proto:3:1: the mock of service `S` and message `MockS` ("),
+        "{text}"
+    );
+    assert!(
+        text.contains("would both be `MockS` in Rust; `configure().rename_service(\"S\", \"..\")`")
+    );
+}
+
+#[test]
 fn wrong_settings_are_errors_and_no_panics() {
     let proto = "syntax = \"proto3\";\nmessage A {}\n";
     let error = refuse_with("attribute", proto, |builder| {
@@ -328,7 +349,7 @@ fn wrong_settings_are_errors_and_no_panics() {
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(
         error.to_string().starts_with(
-            "the code of messages could not be generated; if attributes are set, check that each is valid \
+            "the code could not be generated; if attributes are set, check that each is valid \
              Rust such as `#[derive(Eq)]`: "
         ),
         "{error}"

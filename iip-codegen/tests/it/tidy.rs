@@ -7,16 +7,19 @@ use std::path::Path;
 const ORDER: &[&str] = &[
     "error",
     "ident",
+    "selector",
     "source",
     "messages",
     "model",
     "methods",
     "server",
     "client",
+    "mock",
     "generator",
     "markdown",
     "docs",
     "output",
+    "protos",
     "builder",
 ];
 

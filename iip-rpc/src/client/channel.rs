@@ -1,4 +1,5 @@
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,9 +9,16 @@ use iip_core::conn::{CallFailure, Connection};
 use iip_core::session::{Format, Payload};
 use iip_core::{Error, Outcome};
 
-use crate::deadline::{NO_DEADLINE, now, whole_microseconds};
-use crate::envelope::{self, Direction, Head, Trailer};
-use crate::{Body, Code, Metadata, MethodDescriptor, Request, Response, RpcService, Status, plain};
+use super::stream::{Pump, Responses};
+use crate::body::{Callee, Kind};
+use crate::deadline::{NO_DEADLINE, after, now, whole_microseconds};
+use crate::envelope::{self, Direction, Head, MessageBytes, Trailer};
+use crate::layer::{BoxedService, Endpoint, Layered, Layers};
+use crate::stream::Inbound;
+use crate::{
+    Body, Code, Metadata, MethodDescriptor, MethodKind, Request, Response, RpcService, Status,
+    plain,
+};
 
 /// Connections to a server, shared by any number of clients and calls. Cheap to clone; the connections close when
 /// the last clone is dropped.
@@ -20,6 +28,8 @@ pub struct Channel {
     endpoint: Arc<str>,
     timeout: Option<Duration>,
     max_message: usize,
+    /// This channel without layers, inside its layers.
+    layers: Option<Arc<Layered<BoxedService>>>,
 }
 
 impl Channel {
@@ -39,7 +49,39 @@ impl Channel {
             endpoint,
             timeout,
             max_message,
+            layers: None,
         }
+    }
+
+    pub(super) fn layered(self, layers: Layers) -> Self {
+        if layers.is_empty() {
+            return self;
+        }
+        let stack = layers.around(self.clone());
+        Self {
+            layers: Some(Arc::new(stack)),
+            ..self
+        }
+    }
+
+    /// Makes a call through the layers. Its deadline begins before them: what they wait counts.
+    async fn call_layered(
+        &self,
+        layers: &Layered<BoxedService>,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, Status> {
+        let unary = |method: &MethodDescriptor| method.kind() == MethodKind::Unary;
+        if request.deadline().is_none() && request.method().is_some_and(unary) {
+            request.set_deadline(self.timeout.and_then(after));
+        }
+        request
+            .extensions_mut()
+            .insert(Endpoint(Arc::clone(&self.endpoint)));
+        let result = layers.start(request).await;
+        result.map_err(|status| match status.endpoint() {
+            Some(_) => status,
+            None => self.here(status),
+        })
     }
 
     fn failed(&self, error: Error) -> Status {
@@ -61,17 +103,11 @@ impl Channel {
     fn encode(
         &self,
         connection: &Connection,
-        body: Body,
+        message: MessageBytes,
         metadata: &Metadata,
         timeout: Timeout,
     ) -> Result<Payload, Status> {
-        let limit = connection.max_message();
-        if body.len() > limit {
-            return Err(self.not_sent(Status::resource_exhausted(format!(
-                "the message has {} bytes and the server accepts {limit} (setting: the server's max_message)",
-                body.len()
-            ))));
-        }
+        self.check(&message, connection.max_message())?;
         if !connection.is_native() {
             if !metadata.is_empty() {
                 tracing::debug!(
@@ -79,7 +115,7 @@ impl Channel {
                     "metadata cannot be sent to a plain server"
                 );
             }
-            return Ok(Payload::from(plain::outgoing(body.into_message())));
+            return Ok(Payload::from(plain::outgoing(message)));
         }
         let timeout_us = match timeout {
             // What the wait for the connection took is gone.
@@ -92,7 +128,7 @@ impl Channel {
         };
         Ok(envelope::write(
             Head::to_record(timeout_us, metadata),
-            body.into_message(),
+            message,
             Bytes::new(),
         ))
     }
@@ -131,31 +167,122 @@ enum Timeout {
 
 impl RpcService for Channel {
     async fn call(&self, request: Request<Body>) -> Result<Response<Body>, Status> {
+        if let Some(layers) = &self.layers {
+            return self.call_layered(layers, request).await;
+        }
         let Some(method) = request.method() else {
             return Err(self.not_sent(Status::internal("the request names no method")));
         };
         let now = now();
+        if request.deadline().is_some_and(|deadline| deadline <= now) {
+            let text = "the deadline passed before the call was sent (setting: timeout)";
+            return Err(self.not_sent(Status::deadline_exceeded(text)));
+        }
+        if method.kind() != MethodKind::Unary {
+            return Box::pin(self.stream(method, request)).await;
+        }
         let (timeout, deadline) = match request.deadline() {
             None => (
                 Timeout::Default,
                 self.timeout.and_then(|timeout| now.checked_add(timeout)),
             ),
-            Some(deadline) if deadline <= now => {
-                let text = "the deadline passed before the call was sent (setting: timeout)";
-                return Err(self.not_sent(Status::deadline_exceeded(text)));
-            }
             Some(deadline) => (Timeout::Own(deadline), Some(deadline)),
         };
         let (body, request) = request.take();
+        let message = body
+            .into_message()
+            .map_err(|status| self.not_sent(status))?;
         let connection = self.ready(deadline).await?;
         let native = connection.is_native();
-        let payload = self.encode(&connection, body, request.metadata_map(), timeout)?;
+        let payload = self.encode(&connection, message, request.metadata_map(), timeout)?;
         let data = self.send(connection, method, payload, deadline).await?;
         self.decode(native, data)
     }
 }
 
 impl Channel {
+    /// Makes a call of a method that streams. It has no deadline unless the request has one.
+    async fn stream(
+        &self,
+        method: &MethodDescriptor,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Status> {
+        let deadline = request.deadline();
+        let (body, request) = request.take();
+        let requests = matches!(
+            method.kind(),
+            MethodKind::ClientStreaming | MethodKind::Bidirectional
+        );
+        let (mut message, mut requests) = match (body.into_kind(), requests) {
+            (Kind::Message(message), false) => (Some(message), None),
+            (Kind::Stream(stream), true) => (None, Some(stream)),
+            (_, streamed) => {
+                let wanted = if streamed { "a stream" } else { "one message" };
+                let text = format!("{} takes {wanted}", method.path());
+                return Err(self.not_sent(Status::internal(text)));
+            }
+        };
+        let (sender, receiver) = loop {
+            let connection = self.ready(deadline).await?;
+            if !connection.is_native() {
+                return Err(self.not_sent(Status::unimplemented(format!(
+                    "{} streams messages, and the server is a plain one, which cannot",
+                    method.path()
+                ))));
+            }
+            let limit = connection.max_message();
+            let timeout_us = deadline
+                .map(|deadline| whole_microseconds(deadline.saturating_duration_since(now())));
+            let head = Head::to_record(timeout_us, request.metadata_map());
+            let payload = match &message {
+                Some(message) => {
+                    self.check(message, limit)?;
+                    envelope::write(head, message.clone(), Bytes::new())
+                }
+                None => Payload::from(head),
+            };
+            let complete = message.is_some();
+            let path = method.wire_path();
+            match connection.open(path, Format::Enveloped, payload, complete, deadline) {
+                Ok(call) => {
+                    if let Some(requests) = &mut requests {
+                        requests.as_mut().begun(Callee {
+                            drive: None,
+                            max_message: Some(limit),
+                        });
+                    }
+                    break call;
+                }
+                Err(CallFailure::Failed(error)) => return Err(self.failed(error)),
+                // The connection has just become full or closed.
+                Err(CallFailure::NotStarted(_)) => {}
+            }
+        };
+        drop(message.take());
+        let pump = requests.map(|requests| Pump::start(sender, requests));
+        let responses = Responses::new(receiver, Arc::clone(&self.endpoint), pump);
+        let mut inbound = Inbound::new(responses, Direction::Response, self.max_message);
+        let head = poll_fn(|context| inbound.poll_head(context)).await?;
+        let mut response = Response::new(());
+        if method.kind() == MethodKind::ClientStreaming {
+            let message = poll_fn(|context| inbound.poll_single(context)).await?;
+            response.set_metadata(head.metadata, inbound.take_trailers());
+            return Ok(response.give(Body::from_message(message)));
+        }
+        response.set_metadata(head.metadata, Metadata::new());
+        Ok(response.give(Body::from_stream(inbound)))
+    }
+
+    fn check(&self, message: &MessageBytes, limit: usize) -> Result<(), Status> {
+        if message.len() <= limit {
+            return Ok(());
+        }
+        Err(self.not_sent(Status::resource_exhausted(format!(
+            "the message has {} bytes and the server accepts {limit} (setting: the server's max_message)",
+            message.len()
+        ))))
+    }
+
     async fn ready(&self, deadline: Option<Instant>) -> Result<Connection, Status> {
         self.client
             .ready(deadline)

@@ -1,9 +1,20 @@
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
+use iip_core::session::PIECE;
 use prost::Message;
 
 use crate::deadline::{after, inherited};
-use crate::{Body, MethodDescriptor, Outcome, Request, Response, RpcService, Status};
+use crate::stream::{Calling, Queue, QueueStream, Side, decode};
+use crate::{
+    Body, MethodDescriptor, Outcome, Reply, Request, Response, RpcService, Sender, Status,
+    Streaming,
+};
+
+/// What may wait between a caller's sender and the task that sends its requests: some pieces, so that the two work
+/// side by side.
+const REQUESTS_AHEAD: usize = 4 * PIECE;
 
 /// Makes a unary call: encodes the message, calls, decodes the answer. What generated client methods do.
 ///
@@ -25,25 +36,136 @@ where
     Req: Message,
     Res: Message + Default,
 {
+    let (message, request) = prepare(request, method)?;
+    let body = encode(&message, method)?;
+    drop(message);
+    decode(service.call(request.give(body)).await?, method)
+}
+
+/// Makes a call that is answered with a stream: returns when the response begins. What generated client methods do.
+///
+/// # Errors
+///
+/// As for [`unary`]; the status of a call that fails after its first message comes from the stream.
+///
+/// # Cancel safety
+///
+/// Dropping the future gives the call up, as dropping the stream does later.
+pub async fn server_streaming<S, Req, Res>(
+    service: &S,
+    method: &'static MethodDescriptor,
+    request: Request<Req>,
+) -> Result<Response<Streaming<Res>>, Status>
+where
+    S: RpcService,
+    Req: Message,
+    Res: Message + Default,
+{
+    let (message, request) = prepare(request, method)?;
+    let body = encode(&message, method)?;
+    drop(message);
+    let (body, response) = service.call(request.give(body)).await?.take();
+    let metadata = response.metadata_map().clone();
+    let stream = Streaming::of_body(body.into_stream(), Side::Response)
+        .with_metadata(metadata)
+        .with_largest(method.responses());
+    Ok(response.give(stream))
+}
+
+/// Begins a call whose requests are a stream: returns when they can be sent. What generated client methods do.
+///
+/// # Errors
+///
+/// Why the call cannot begin. Later failures come from the reply.
+///
+/// # Cancel safety
+///
+/// Dropping the future gives the call up, as dropping the sender unfinished or the reply does later.
+pub async fn client_streaming<S, Req, Res>(
+    service: &S,
+    method: &'static MethodDescriptor,
+    request: Request<()>,
+) -> Result<(Sender<Req>, Reply<Res>), Status>
+where
+    S: RpcService,
+    Req: Message,
+    Res: Message + Default,
+{
+    let (sender, call) = begin(service, method, request).await?;
+    Ok((sender, Reply::new(call, method)))
+}
+
+/// Begins a call with a stream in both directions: returns when requests can be sent. What generated client methods do.
+///
+/// # Errors
+///
+/// Why the call cannot begin. Later failures come from the stream.
+///
+/// # Cancel safety
+///
+/// Dropping the future gives the call up, as dropping the sender unfinished or the stream before its end does later.
+pub async fn bidi_streaming<S, Req, Res>(
+    service: &S,
+    method: &'static MethodDescriptor,
+    request: Request<()>,
+) -> Result<(Sender<Req>, Streaming<Res>), Status>
+where
+    S: RpcService,
+    Req: Message,
+    Res: Message + Default,
+{
+    let (sender, call) = begin(service, method, request).await?;
+    Ok((
+        sender,
+        Streaming::calling(call).with_largest(method.responses()),
+    ))
+}
+
+/// Calls with a stream of requests, and polls the call until it has begun or failed.
+async fn begin<S, Req>(
+    service: &S,
+    method: &'static MethodDescriptor,
+    request: Request<()>,
+) -> Result<(Sender<Req>, Calling), Status>
+where
+    S: RpcService,
+    Req: Message,
+{
+    let ((), request) = prepare(request, method)?;
+    let queue = Queue::new(REQUESTS_AHEAD);
+    let body = Body::from_stream(QueueStream::new(Arc::clone(&queue)));
+    let service = service.clone();
+    let mut call: Calling = Box::pin(async move { service.call(request.give(body)).await });
+    let answer = poll_fn(|context| match call.as_mut().poll(context) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending => queue.poll_begun(context).map(|()| None),
+    })
+    .await;
+    if let Some(answer) = answer {
+        call = Box::pin(std::future::ready(Ok(answer?)));
+    }
+    Ok((Sender::of_request(queue, method.requests()), call))
+}
+
+fn encode(message: &impl Message, method: &MethodDescriptor) -> Result<Body, Status> {
+    let body = Body::encode(message).map_err(not_sent)?;
+    let len = || body.len().unwrap_or_default();
+    method.requests().check(len).map_err(not_sent)?;
+    Ok(body)
+}
+
+/// The message, and the request around it with its method and its deadline.
+fn prepare<T>(
+    request: Request<T>,
+    method: &'static MethodDescriptor,
+) -> Result<(T, Request<()>), Status> {
     let (message, mut request) = request.take();
     if let Some(error) = request.take_refused() {
         return Err(not_sent(Status::from(*error)));
     }
     request.set_method(method);
     request.set_deadline(deadline(&request));
-    let body = Body::encode(&message).map_err(not_sent)?;
-    drop(message);
-    let response = service.call(request.give(body)).await?;
-    let (body, response) = response.take();
-    match body.decode() {
-        Ok(message) => Ok(response.give(message)),
-        Err(error) => Err(Status::internal(format!(
-            "the response of {} cannot be decoded: {error}",
-            method.path()
-        ))
-        .with_source(Arc::new(error) as Arc<_>)
-        .with_phase("decode")),
-    }
+    Ok((message, request))
 }
 
 /// The earliest of: the request's own timeout from now, a deadline it already had (it is passed on by a proxy), and

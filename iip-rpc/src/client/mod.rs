@@ -4,10 +4,11 @@ mod builder;
 mod channel;
 mod failure;
 mod invoke;
+mod stream;
 
 #[cfg(test)]
 mod invoke_tests;
 
 pub use builder::ChannelBuilder;
 pub use channel::Channel;
-pub use invoke::unary;
+pub use invoke::{bidi_streaming, client_streaming, server_streaming, unary};

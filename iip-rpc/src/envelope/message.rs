@@ -1,4 +1,6 @@
-use bytes::{Buf, Bytes, BytesMut};
+use std::collections::VecDeque;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use iip_core::wire::record::{RecordKind, decode_header, decode_varint, encode_header};
 use prost::Message;
 
@@ -11,6 +13,8 @@ pub(crate) enum MessageBytes {
     Whole { record: Bytes, header: u8 },
     /// The records of a message that came in parts.
     Parts(Parts),
+    /// The bytes of a message that came in several frames.
+    Pieces(Pieces),
 }
 
 impl MessageBytes {
@@ -33,6 +37,7 @@ impl MessageBytes {
         match self {
             Self::Whole { record, header } => record.len() - usize::from(*header),
             Self::Parts(parts) => parts.remaining(),
+            Self::Pieces(pieces) => pieces.remaining(),
         }
     }
 
@@ -44,6 +49,7 @@ impl MessageBytes {
                 record
             }
             Self::Parts(mut parts) => parts.copy_to_bytes(parts.remaining()),
+            Self::Pieces(mut pieces) => pieces.copy_to_bytes(pieces.remaining()),
         }
     }
 
@@ -58,12 +64,8 @@ impl MessageBytes {
                 buffer.extend_from_slice(&header);
                 match other {
                     Self::Whole { record, .. } => buffer.extend_from_slice(&record),
-                    Self::Parts(mut parts) => {
-                        while parts.has_remaining() {
-                            buffer.extend_from_slice(parts.chunk());
-                            parts.advance(parts.chunk().len());
-                        }
-                    }
+                    Self::Parts(parts) => buffer.put(parts),
+                    Self::Pieces(pieces) => buffer.put(pieces),
                 }
                 (buffer.freeze(), header.len() as u8)
             }
@@ -74,7 +76,8 @@ impl MessageBytes {
     pub(crate) fn decode<M: Message + Default>(self) -> Result<M, prost::DecodeError> {
         match self {
             Self::Parts(parts) => codec::decode(parts),
-            whole => codec::decode(whole.into_bytes()),
+            Self::Pieces(pieces) => codec::decode(pieces),
+            whole @ Self::Whole { .. } => codec::decode(whole.into_bytes()),
         }
     }
 }
@@ -176,5 +179,66 @@ impl Buf for Parts {
             self.advance(step);
         }
         buffer.freeze()
+    }
+}
+
+/// The bytes of a message as they came, one piece a frame or so.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pieces {
+    /// None of them is empty.
+    pieces: VecDeque<Bytes>,
+    left: usize,
+}
+
+impl Pieces {
+    pub(super) fn push(&mut self, piece: Bytes) {
+        if !piece.is_empty() {
+            self.left += piece.len();
+            self.pieces.push_back(piece);
+        }
+    }
+}
+
+impl Buf for Pieces {
+    fn remaining(&self) -> usize {
+        self.left
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.pieces.front().map_or(&[], |piece| piece)
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        // The contract of `Buf` is that a caller never goes beyond what remains.
+        while let Some(piece) = self.pieces.front_mut() {
+            let step = count.min(piece.len());
+            piece.advance(step);
+            self.left -= step;
+            count -= step;
+            if !piece.is_empty() {
+                break;
+            }
+            self.pieces.pop_front();
+        }
+    }
+
+    fn copy_to_bytes(&mut self, len: usize) -> Bytes {
+        let len = len.min(self.left);
+        match self.pieces.front_mut() {
+            // Shared instead of copied.
+            Some(piece) if len < piece.len() => {
+                self.left -= len;
+                piece.split_to(len)
+            }
+            Some(piece) if len == piece.len() => {
+                self.left -= len;
+                self.pieces.pop_front().unwrap_or_default()
+            }
+            _ => {
+                let mut buffer = BytesMut::with_capacity(len);
+                buffer.put((&mut *self).take(len));
+                buffer.freeze()
+            }
+        }
     }
 }

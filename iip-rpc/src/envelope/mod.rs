@@ -1,6 +1,8 @@
 //! The envelope: what two native peers put around the messages of a call. Pure, no input and output.
 
+mod batch;
 mod error;
+mod frames;
 mod head;
 mod message;
 mod reader;
@@ -8,6 +10,8 @@ mod record;
 mod trailer;
 mod writer;
 
+#[cfg(test)]
+mod frames_tests;
 #[cfg(test)]
 mod head_tests;
 #[cfg(test)]
@@ -17,9 +21,11 @@ mod reader_tests;
 #[cfg(test)]
 mod writer_tests;
 
+pub(crate) use batch::Batch;
 pub(crate) use error::EnvelopeError;
+pub(crate) use frames::{FrameReader, Item};
 pub(crate) use head::Head;
-pub(crate) use message::MessageBytes;
+pub(crate) use message::{MessageBytes, Pieces};
 pub(crate) use reader::{Direction, read};
 pub(crate) use trailer::Trailer;
-pub(crate) use writer::write;
+pub(crate) use writer::{cut, write};

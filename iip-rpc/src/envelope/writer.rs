@@ -1,20 +1,25 @@
 use bytes::Bytes;
-use iip_core::session::{Chunk, MAX_CHUNK, Payload};
-use iip_core::wire::record::{RecordKind, encode_header, encode_varint, varint_len};
+use iip_core::session::{Chunk, MAX_CHUNK, MESSAGE_COST, PIECE, Payload};
+use iip_core::wire::record::{RecordKind, encode_header, encode_varint};
 
-use super::MessageBytes;
+use super::{Batch, MessageBytes};
 use crate::codec;
 
 /// Most bytes of records in one frame: a chunk less the four bytes that the session writes before them.
 pub(super) const MAX_RECORDS: usize = MAX_CHUNK - 4;
 
-/// The frames of one direction of a unary call: `head` and `trailer` are records, or empty. What fits one frame is
-/// one frame; of a larger message only the headers of its parts are new, its bytes are shared.
+/// Smallest credit that a call begins with. What costs no more is sent without a look at the credit.
+pub(super) const MIN_WINDOW: usize = 2 * PIECE;
+
+/// The frames of one direction of a unary call: `head` and `trailer` are records, or empty. What fits one frame, and
+/// the credit that every call has, is one frame; of a larger message only the headers of its parts are new, its bytes
+/// are shared.
 pub(crate) fn write(head: Bytes, message: MessageBytes, trailer: Bytes) -> Payload {
     let (record, header) = message.into_record();
     let total = head.len() + record.len() + trailer.len();
-    if total > MAX_RECORDS {
-        return Payload::from(cut(head, record, usize::from(header), trailer));
+    let cost = record.len() - usize::from(header) + MESSAGE_COST;
+    if total > MAX_RECORDS || cost > MIN_WINDOW {
+        return Payload::from(chunks(head, record, header, trailer));
     }
     if head.is_empty() && trailer.is_empty() {
         return Payload::from(record);
@@ -32,36 +37,66 @@ pub(crate) fn write(head: Bytes, message: MessageBytes, trailer: Bytes) -> Paylo
 }
 
 /// One chunk for HEAD, as many as the message needs, one for TRAILER.
-fn cut(head: Bytes, record: Bytes, header: usize, trailer: Bytes) -> Vec<Chunk> {
-    let mut chunks = Vec::with_capacity(record.len() / MAX_RECORDS + 3);
+fn chunks(head: Bytes, record: Bytes, header: u8, trailer: Bytes) -> Vec<Chunk> {
+    let mut chunks = Vec::with_capacity(record.len() / PIECE + 3);
     if !head.is_empty() {
-        chunks.push(Chunk::new(&[], head));
+        chunks.push(Chunk::new(&[], head).costing(0));
     }
-    if record.len() <= MAX_RECORDS {
-        chunks.push(Chunk::new(&[], record));
-    } else {
-        cut_message(record.slice(header..), &mut chunks);
-    }
+    cut_message(record, usize::from(header), &mut chunks);
     if !trailer.is_empty() {
-        chunks.push(Chunk::new(&[], trailer));
+        chunks.push(Chunk::new(&[], trailer).costing(0));
     }
     chunks
 }
 
-fn cut_message(mut message: Bytes, chunks: &mut Vec<Chunk>) {
+/// Adds the chunks of a stream's messages, none of which costs more than [`PIECE`].
+pub(crate) fn cut(batch: Batch, chunks: &mut impl Extend<Chunk>) {
+    match batch {
+        Batch::Records { records, cost } if cost <= PIECE => {
+            chunks.extend([Chunk::new(&[], records).costing(cost)]);
+        }
+        mut batch @ Batch::Records { .. } => loop {
+            let mut rest = None;
+            let Some(message) = batch.split_first(&mut rest) else {
+                return;
+            };
+            let (record, header) = message.into_record();
+            cut_message(record, usize::from(header), chunks);
+            match rest {
+                Some(rest) => batch = rest,
+                None => return,
+            }
+        },
+        Batch::Message(message) => {
+            let (record, header) = message.into_record();
+            cut_message(record, usize::from(header), chunks);
+        }
+    }
+}
+
+fn cut_message(record: Bytes, header: usize, chunks: &mut impl Extend<Chunk>) {
+    let cost = record.len() - header + MESSAGE_COST;
+    if cost <= PIECE {
+        chunks.extend([Chunk::new(&[], record).costing(cost)]);
+        return;
+    }
+    let mut message = record.slice(header..);
     let total = encode_varint(message.len() as u64);
-    let largest = MAX_RECORDS - 1 - varint_len(MAX_RECORDS as u64);
-    let body = message.split_to((largest - total.len()).min(message.len()));
+    let body = message.split_to(PIECE - MESSAGE_COST);
     let header = encode_header(RecordKind::MESSAGE_START, (total.len() + body.len()) as u64);
     let mut head = [0; 24];
     let used = header.len() + total.len();
     for (to, from) in head.iter_mut().zip(header.iter().chain(total.iter())) {
         *to = *from;
     }
-    chunks.push(Chunk::new(head.get(..used).unwrap_or_default(), body));
-    while !message.is_empty() {
-        let body = message.split_to(largest.min(message.len()));
+    chunks.extend([Chunk::new(head.get(..used).unwrap_or_default(), body).costing(PIECE)]);
+    chunks.extend(std::iter::from_fn(|| {
+        if message.is_empty() {
+            return None;
+        }
+        let body = message.split_to(PIECE.min(message.len()));
         let header = encode_header(RecordKind::MESSAGE_PART, body.len() as u64);
-        chunks.push(Chunk::new(&header, body));
-    }
+        let cost = body.len();
+        Some(Chunk::new(&header, body).costing(cost))
+    }));
 }

@@ -1,9 +1,9 @@
 use bytes::Bytes;
-use iip_core::session::{MAX_CHUNK, Payload};
+use iip_core::session::{MAX_CHUNK, MESSAGE_COST, PIECE, Payload};
 use proptest::prelude::*;
 
-use super::writer::MAX_RECORDS;
-use super::{Direction, Head, MessageBytes, Trailer, read, write};
+use super::writer::{MAX_RECORDS, MIN_WINDOW};
+use super::{Batch, Direction, Head, MessageBytes, Trailer, cut, read, write};
 use crate::Metadata;
 
 /// The data of each frame, and all of it together.
@@ -47,7 +47,7 @@ fn a_small_call_is_its_message_record_itself() {
 fn what_fits_one_frame_is_one_frame() {
     let head = Head::to_record(Some(5), &metadata(9000));
     let fits = MAX_RECORDS - head.len() - 1 - 3;
-    for (len, count) in [(0, 1), (fits, 1), (fits + 1, 2)] {
+    for (len, count) in [(0, 1), (fits, 1), (fits + 1, 3)] {
         let message = MessageBytes::bare(Bytes::from(vec![7; len]));
         let (frames, _) = frames(&write(head.clone(), message, Bytes::new()));
         assert_eq!(frames.len(), count, "{len}");
@@ -64,7 +64,44 @@ fn the_bytes_of_a_large_message_are_shared() {
         panic!("not cut");
     };
     assert_eq!(chunks[0].body.as_ptr(), from);
-    assert_eq!(chunks.len(), 200_000usize.div_ceil(MAX_RECORDS - 4));
+    assert_eq!(chunks.len(), (200_000 + MESSAGE_COST).div_ceil(PIECE));
+}
+
+#[test]
+fn what_costs_more_than_every_call_has_goes_in_pieces() {
+    let free = MIN_WINDOW - MESSAGE_COST;
+    for (len, pieces) in [(free, 0), (free + 1, 3), (4 * PIECE - MESSAGE_COST, 4)] {
+        let message = MessageBytes::bare(Bytes::from(vec![7; len]));
+        match write(Bytes::new(), message, Bytes::new()) {
+            Payload::Whole(_) => assert_eq!(pieces, 0),
+            Payload::Chunks(chunks) => {
+                assert_eq!(chunks.len(), pieces);
+                let costs: Vec<_> = chunks.iter().map(|chunk| chunk.cost()).collect();
+                assert!(costs.iter().all(|cost| *cost <= PIECE), "{costs:?}");
+                assert_eq!(costs.iter().sum::<usize>(), len + MESSAGE_COST);
+            }
+        }
+    }
+}
+
+#[test]
+fn told_costs_are_those_of_the_records() {
+    for len in [
+        0,
+        1,
+        PIECE - MESSAGE_COST,
+        PIECE - MESSAGE_COST + 1,
+        PIECE,
+        3 * PIECE + 5,
+    ] {
+        let mut chunks = Vec::new();
+        let message = MessageBytes::bare(Bytes::from(vec![7; len]));
+        cut(Batch::Message(message), &mut chunks);
+        for chunk in &chunks {
+            let untold = iip_core::session::Chunk::new(chunk.head(), chunk.body.clone());
+            assert_eq!(chunk.cost(), untold.cost(), "{len}");
+        }
+    }
 }
 
 proptest! {

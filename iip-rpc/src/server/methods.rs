@@ -2,15 +2,19 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use iip_core::server::Route;
 use prost::Message;
 
+use super::dispatch::{Answer, Method};
 use super::handle;
 use super::route::UnaryRoute;
-use crate::{Body, MethodDescriptor, MethodKind, Outcome, Request, Response, RpcService, Status};
+use super::stream_route::StreamRoute;
+use crate::{
+    Body, MethodDescriptor, MethodKind, Outcome, Request, Response, RpcService, Sender, Status,
+    Streaming,
+};
 
 /// The methods of one service with their handlers. What a generated server struct holds; cheap to clone.
 ///
@@ -40,19 +44,6 @@ pub trait NamedService: Clone + Send + Sync + 'static {
     fn methods(&self) -> &Methods;
 }
 
-type Answer<'a> = Pin<Box<dyn Future<Output = Result<Response<Body>, Status>> + Send + 'a>>;
-
-/// A method of any types.
-pub(crate) trait Method: Send + Sync + 'static {
-    fn descriptor(&self) -> &'static MethodDescriptor;
-
-    /// Runs the handler on an encoded message.
-    fn call(&self, request: Request<Body>) -> Answer<'_>;
-
-    /// The same method for the connections of a server that accepts messages of at most `max_message` bytes.
-    fn route(&self, max_message: usize) -> Arc<dyn Route>;
-}
-
 impl<F, Fut, Req, Res> Method for UnaryRoute<F, Req, Res>
 where
     F: Fn(Request<Req>) -> Fut + Send + Sync + 'static,
@@ -65,10 +56,10 @@ where
     }
 
     fn call(&self, request: Request<Body>) -> Answer<'_> {
-        Box::pin(handle::unary(&*self.handler, request))
+        Box::pin(handle::unary(self.descriptor, &*self.handler, request))
     }
 
-    fn route(&self, max_message: usize) -> Arc<dyn Route> {
+    fn route(self: Arc<Self>, max_message: usize) -> Arc<dyn Route> {
         Arc::new(UnaryRoute {
             descriptor: self.descriptor,
             handler: Arc::clone(&self.handler),
@@ -78,6 +69,53 @@ where
     }
 }
 
+/// A streaming method: `H` says which kind and which types.
+struct Stream<F, H> {
+    descriptor: &'static MethodDescriptor,
+    handler: Arc<F>,
+    types: PhantomData<fn() -> H>,
+}
+
+macro_rules! streaming_method {
+    ($kind:ident, $run:ident, ($($argument:ty),*) -> $output:ty) => {
+        struct $kind<Fut, Req, Res>(PhantomData<fn(Req) -> (Fut, Res)>);
+
+        impl<F, Fut, Req, Res> Method for Stream<F, $kind<Fut, Req, Res>>
+        where
+            F: Fn($($argument),*) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output = Result<$output, Status>> + Send + 'static,
+            Req: Message + Default + 'static,
+            Res: Message + 'static,
+        {
+            fn descriptor(&self) -> &'static MethodDescriptor {
+                self.descriptor
+            }
+
+            fn call(&self, request: Request<Body>) -> Answer<'_> {
+                Box::pin(handle::$run(self.descriptor, &self.handler, request))
+            }
+
+            fn route(self: Arc<Self>, max_message: usize) -> Arc<dyn Route> {
+                Arc::new(StreamRoute { method: self, max_message })
+            }
+        }
+    };
+}
+
+impl<F, H> Stream<F, H> {
+    fn new(descriptor: &'static MethodDescriptor, handler: F) -> Self {
+        Self {
+            descriptor,
+            handler: Arc::new(handler),
+            types: PhantomData,
+        }
+    }
+}
+
+streaming_method!(ServerStreaming, server_streaming, (Request<Req>, Sender<Res>) -> ());
+streaming_method!(ClientStreaming, client_streaming, (Request<Streaming<Req>>) -> Response<Res>);
+streaming_method!(Bidirectional, bidi_streaming, (Request<Streaming<Req>>, Sender<Res>) -> ());
+
 impl Methods {
     /// Starts a service with this full name (`package.Service`) and no methods.
     pub fn builder(name: &'static str) -> MethodsBuilder {
@@ -85,6 +123,18 @@ impl Methods {
             inner: Inner {
                 name,
                 table: HashMap::new(),
+            },
+        }
+    }
+
+    /// Starts a service with the methods of this one, except the one described: another handler may be added for it.
+    pub fn without(&self, descriptor: &MethodDescriptor) -> MethodsBuilder {
+        let mut table = self.inner.table.clone();
+        table.remove(descriptor.path());
+        MethodsBuilder {
+            inner: Inner {
+                name: self.inner.name,
+                table,
             },
         }
     }
@@ -107,7 +157,7 @@ impl Methods {
         self.inner
             .table
             .values()
-            .map(move |method| (method.descriptor(), method.route(max_message)))
+            .map(move |method| (method.descriptor(), Arc::clone(method).route(max_message)))
     }
 }
 
@@ -118,29 +168,93 @@ impl MethodsBuilder {
     ///
     /// The descriptor is not of a unary method, or its path was added before: a defect of generated code.
     #[must_use]
-    pub fn unary<F, Fut, Req, Res>(
-        mut self,
-        descriptor: &'static MethodDescriptor,
-        handler: F,
-    ) -> Self
+    pub fn unary<F, Fut, Req, Res>(self, descriptor: &'static MethodDescriptor, handler: F) -> Self
     where
         F: Fn(Request<Req>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Response<Res>, Status>> + Send + 'static,
         Req: Message + Default + 'static,
         Res: Message + 'static,
     {
-        assert_eq!(
-            descriptor.kind(),
-            MethodKind::Unary,
-            "{} is not unary",
-            descriptor.path()
-        );
         let method = UnaryRoute {
             descriptor,
             handler: Arc::new(handler),
             max_message: usize::MAX,
             types: PhantomData,
         };
+        self.add(MethodKind::Unary, method)
+    }
+
+    /// Adds a method that answers one message with a stream of them.
+    ///
+    /// # Panics
+    ///
+    /// As for [`unary`](Self::unary).
+    #[must_use]
+    pub fn server_streaming<F, Fut, Req, Res>(
+        self,
+        descriptor: &'static MethodDescriptor,
+        handler: F,
+    ) -> Self
+    where
+        F: Fn(Request<Req>, Sender<Res>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), Status>> + Send + 'static,
+        Req: Message + Default + 'static,
+        Res: Message + 'static,
+    {
+        let method = Stream::<F, ServerStreaming<Fut, Req, Res>>::new(descriptor, handler);
+        self.add(MethodKind::ServerStreaming, method)
+    }
+
+    /// Adds a method that answers a stream of messages with one.
+    ///
+    /// # Panics
+    ///
+    /// As for [`unary`](Self::unary).
+    #[must_use]
+    pub fn client_streaming<F, Fut, Req, Res>(
+        self,
+        descriptor: &'static MethodDescriptor,
+        handler: F,
+    ) -> Self
+    where
+        F: Fn(Request<Streaming<Req>>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Response<Res>, Status>> + Send + 'static,
+        Req: Message + Default + 'static,
+        Res: Message + 'static,
+    {
+        let method = Stream::<F, ClientStreaming<Fut, Req, Res>>::new(descriptor, handler);
+        self.add(MethodKind::ClientStreaming, method)
+    }
+
+    /// Adds a method that answers a stream of messages with another.
+    ///
+    /// # Panics
+    ///
+    /// As for [`unary`](Self::unary).
+    #[must_use]
+    pub fn bidi_streaming<F, Fut, Req, Res>(
+        self,
+        descriptor: &'static MethodDescriptor,
+        handler: F,
+    ) -> Self
+    where
+        F: Fn(Request<Streaming<Req>>, Sender<Res>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), Status>> + Send + 'static,
+        Req: Message + Default + 'static,
+        Res: Message + 'static,
+    {
+        let method = Stream::<F, Bidirectional<Fut, Req, Res>>::new(descriptor, handler);
+        self.add(MethodKind::Bidirectional, method)
+    }
+
+    fn add(mut self, kind: MethodKind, method: impl Method) -> Self {
+        let descriptor = method.descriptor();
+        assert_eq!(
+            descriptor.kind(),
+            kind,
+            "{} is of another kind",
+            descriptor.path()
+        );
         let replaced = self.inner.table.insert(descriptor.path(), Arc::new(method));
         assert!(replaced.is_none(), "{} was added twice", descriptor.path());
         self

@@ -1,10 +1,16 @@
 //! The called side.
 
+mod answers;
 mod builder;
+mod dispatch;
+mod failure;
 mod handle;
+mod layered;
 mod methods;
 mod route;
 mod serve;
+mod stream_route;
+mod task;
 
 #[cfg(test)]
 mod route_tests;

@@ -6,13 +6,16 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use iip_core::server::{Failure, Incoming, Reply, Route, Runner};
-use iip_core::session::{Delivery, ErrorReply, Format, Payload};
+use iip_core::session::{Delivery, Format, Payload};
 use prost::Message;
 
+use super::failure::{self, failed};
 use super::handle;
+use crate::cancellation::Scope;
 use crate::deadline::{Inherit, now, on_arrival};
 use crate::envelope::{self, Direction, Head, MessageBytes, Trailer};
-use crate::{MethodDescriptor, Request, Response, Status, plain};
+use crate::stream::cancelled;
+use crate::{Body, MethodDescriptor, Request, Response, Status, plain};
 
 /// A unary method behind a connection: decodes what arrives, runs the handler, encodes what it answers.
 pub(crate) struct UnaryRoute<F, Req, Res> {
@@ -47,25 +50,13 @@ where
             future: Box::pin(None),
             enveloped: false,
             deadline: None,
+            scope: None,
             types: PhantomData,
         })
     }
 
     fn failure(&self, failure: &Failure, enveloped: bool) -> Payload {
-        if enveloped {
-            let status = match failure {
-                Failure::Expired => handle::expired(),
-                Failure::Panicked => handle::panicked(),
-                _ => Status::unavailable("the server stopped before the method ended"),
-            };
-            return failed(&status, false, true);
-        }
-        let (code, text) = match failure {
-            Failure::Expired => (ErrorReply::DEADLINE_EXCEEDED, "deadline exceeded"),
-            Failure::Panicked => (ErrorReply::NO_RESPONSE, "handle no response"),
-            _ => (ErrorReply::DRAINING, "stopping"),
-        };
-        Payload::from(plain::json(code, text))
+        failure::of_framework(failure, enveloped)
     }
 }
 
@@ -81,20 +72,25 @@ struct UnaryRunner<F, Fut, Req, Res> {
     future: Pin<Box<Option<Fut>>>,
     enveloped: bool,
     deadline: Option<Instant>,
+    /// Made for the first call, and used call after call: the connection stays the same.
+    scope: Option<Arc<Scope>>,
     types: PhantomData<fn(Req) -> Res>,
 }
 
 /// Reads a request up to its message, which is decoded where the handler runs.
-fn read(
+pub(super) fn read(
     incoming: Incoming,
     descriptor: &'static MethodDescriptor,
     max_message: usize,
+    scope: &Arc<Scope>,
 ) -> Result<(MessageBytes, Request<()>), Status> {
     let mut request = Request::new(());
     request.set_method(descriptor);
-    request.set_peer(Arc::clone(incoming.peer()));
+    request.enter(scope);
     if !incoming.is_enveloped() {
-        return Ok((plain::incoming(incoming.into_data()), request));
+        let message = plain::incoming(incoming.into_data());
+        descriptor.requests().check(|| message.len())?;
+        return Ok((message, request));
     }
     let (arrived, default) = (incoming.arrived(), incoming.default_timeout());
     let inbound = envelope::read(Direction::Request, incoming.into_data(), max_message)
@@ -103,11 +99,12 @@ fn read(
     let deadline = on_arrival(arrived, own_timeout, default);
     // Only a timeout of the call's own is worth a look at the clock: a default one has hardly begun.
     if own_timeout.is_some() && deadline.is_some_and(|deadline| deadline <= now()) {
-        return Err(handle::expired());
+        return Err(failure::expired());
     }
     let Some(message) = inbound.message.filter(|_| inbound.cancelled.is_none()) else {
-        return Err(Status::cancelled("the caller gave the call up"));
+        return Err(cancelled());
     };
+    descriptor.requests().check(|| message.len())?;
     request.set_deadline(deadline);
     request.set_metadata(inbound.head.metadata);
     Ok((message, request))
@@ -122,7 +119,11 @@ where
 {
     fn begin(mut self: Pin<&mut Self>, request: Incoming) {
         self.enveloped = request.is_enveloped();
-        let begun = read(request, self.descriptor, self.max_message);
+        let this = &mut *self;
+        let scope = this
+            .scope
+            .get_or_insert_with(|| Scope::reused(request.peer()));
+        let begun = read(request, this.descriptor, this.max_message, scope);
         self.deadline = match &begun {
             Ok((_, request)) => request.deadline(),
             Err(_) => None,
@@ -163,7 +164,11 @@ where
             return Poll::Pending;
         };
         this.future.set(None);
-        let payload = match result.and_then(|response| succeeded(response, enveloped)) {
+        if let Some(scope) = &this.scope {
+            scope.end();
+        }
+        let descriptor = this.descriptor;
+        let payload = match result.and_then(|response| succeeded(response, descriptor, enveloped)) {
             Ok(payload) => payload,
             // A status that a handler passes on from a call of its own says nothing of this call, which did run.
             Err(status) => failed(&status, false, enveloped),
@@ -172,9 +177,29 @@ where
     }
 }
 
-fn succeeded<Res: Message>(response: Response<Res>, enveloped: bool) -> Result<Payload, Status> {
-    let (body, response) = handle::encode(response)?.take();
-    let message = body.into_message();
+impl<F, Fut, Req, Res> Drop for UnaryRunner<F, Fut, Req, Res> {
+    fn drop(&mut self) {
+        // In the middle of a call, if it was given up.
+        self.future.set(None);
+        if let Some(scope) = self.scope.take() {
+            scope.end();
+            scope.keep();
+        }
+    }
+}
+
+fn succeeded<Res: Message>(
+    response: Response<Res>,
+    descriptor: &MethodDescriptor,
+    enveloped: bool,
+) -> Result<Payload, Status> {
+    encoded(handle::encode(response, descriptor)?, enveloped)
+}
+
+/// The response of a method whose message is encoded.
+pub(super) fn encoded(response: Response<Body>, enveloped: bool) -> Result<Payload, Status> {
+    let (body, response) = response.take();
+    let message = body.into_message()?;
     Ok(if enveloped {
         envelope::write(
             Head::to_record(None, response.metadata_map()),
@@ -183,14 +208,5 @@ fn succeeded<Res: Message>(response: Response<Res>, enveloped: bool) -> Result<P
         )
     } else {
         Payload::from(plain::outgoing(message))
-    })
-}
-
-/// The response that carries a status. `not_processed`: the handler was not called.
-fn failed(status: &Status, not_processed: bool, enveloped: bool) -> Payload {
-    Payload::from(if enveloped {
-        Trailer::failed_record(status, not_processed)
-    } else {
-        plain::failure(status)
     })
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use iip_rpc::{Code, Request, Response, Status};
-use iip_tests::fixtures::streaming_skipped::route;
 use iip_tests::helloworld::{Greeter, GreeterClient, GreeterServer, HelloReply, HelloRequest};
 
 struct Polite;
@@ -68,26 +67,5 @@ fn calls_can_be_spawned_by_many_callers_of_one_client() {
             let reply = call.await.expect("the task ends").expect("a greeting");
             assert_eq!(reply.get_ref().message, format!("Hello {number}!"));
         }
-    });
-}
-
-#[test]
-fn a_service_without_its_streaming_methods_is_called() {
-    struct Points;
-    impl route::Route for Points {
-        async fn find(
-            &self,
-            request: Request<route::Point>,
-        ) -> Result<Response<route::Point>, Status> {
-            Ok(Response::new(request.into_inner()))
-        }
-    }
-    iip_rpc::run(async {
-        let client = route::RouteClient::new(route::RouteServer::new(Points));
-        let point = client
-            .find(route::Point { x: -1, y: 2 })
-            .await
-            .expect("a point");
-        assert_eq!(point.into_inner(), route::Point { x: -1, y: 2 });
     });
 }

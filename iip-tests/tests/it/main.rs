@@ -3,8 +3,13 @@
 #![deny(warnings, clippy::all)]
 
 mod in_process;
+mod interop;
+mod limits;
+mod mocks;
 mod names;
+mod options;
 mod repository;
+mod streaming;
 mod tidy;
 mod unused;
 mod well_known;

@@ -1,7 +1,7 @@
 //! Well-known types and types of other crates as requests and responses.
 
 use iip_rpc::prost_types::{Any, Duration, Timestamp};
-use iip_rpc::{Request, Response, Status};
+use iip_rpc::{Request, Response, Sender, Status, Streaming};
 use iip_tests::elsewhere::{Stamp, common};
 use iip_tests::fixtures::extern_paths::shop;
 use iip_tests::fixtures::well_known_types::wkt;
@@ -45,6 +45,18 @@ impl shop::Shop for Counter {
         let text = request.into_inner().stamp.unwrap_or_default().ink;
         Ok(Response::new(common::nested::Reason { text }))
     }
+    async fn track(
+        &self,
+        request: Request<Streaming<Timestamp>>,
+        out: Sender<common::Id>,
+    ) -> Result<(), Status> {
+        let mut moments = request.into_inner();
+        while let Some(moment) = moments.message().await? {
+            let value = moment.seconds.to_string();
+            out.send(common::Id { value }).await?;
+        }
+        Ok(())
+    }
 }
 
 #[test]
@@ -72,5 +84,11 @@ fn types_of_elsewhere_are_used() {
         assert_eq!(receipt.level(), common::Level::High);
         let reason = client.cancel(receipt).await.expect("a reason");
         assert_eq!(reason.get_ref().text, "red");
+        let (moments, mut places) = client.track(()).await.expect("a call");
+        let seconds = 5;
+        let moment = Timestamp { seconds, nanos: 0 };
+        moments.send(moment).await.expect("a listener");
+        let place = places.message().await.expect("no error");
+        assert_eq!(place.expect("a place").value, "5");
     });
 }

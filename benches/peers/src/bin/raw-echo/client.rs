@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::frame::encode_header;
+use crate::frame::{PATH, REQUEST, encode_header};
 use crate::inbox::Inbox;
 
 /// Payloads from this size are written where they lie; copying smaller ones beside their headers costs less.
@@ -33,11 +33,11 @@ struct Outbox {
 impl Outbox {
     fn push(&mut self, channel: u32, payload: &Bytes) {
         if payload.len() < WRITE_IN_PLACE {
-            encode_header(&mut self.small, channel, payload.len());
+            encode_header(&mut self.small, REQUEST, PATH, channel, payload.len());
             self.small.extend_from_slice(payload);
         } else {
             let mut header = Vec::new();
-            encode_header(&mut header, channel, payload.len());
+            encode_header(&mut header, REQUEST, PATH, channel, payload.len());
             self.large.push_back((header, payload.clone()));
         }
     }
@@ -105,6 +105,7 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 /// One connection.
 pub(crate) struct Connection {
     shared: Shared,
+    pub(crate) address: SocketAddr,
 }
 
 impl Connection {
@@ -122,7 +123,7 @@ impl Connection {
             shared: Arc::clone(&shared),
         };
         tokio::spawn(driver.run());
-        Ok(Self { shared })
+        Ok(Self { shared, address })
     }
 
     /// The place of the caller with this index; each index once, counted from 0.
@@ -296,7 +297,7 @@ impl Driver {
                 slot.response = Some((0, slot.buffer.len()));
             });
         });
-        inbox.consume(consumed.ok_or(io::ErrorKind::InvalidData)?);
+        inbox.consume(consumed?);
         let answered = wakers.len();
         wakers.drain(..).for_each(Waker::wake);
         Ok(answered)

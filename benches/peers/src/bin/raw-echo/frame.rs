@@ -1,15 +1,21 @@
 //! The layout of a frame: `kind u8 | path | 00 | channel u32 | length u32 | data`, numbers big-endian.
 
-/// The path of every request.
-const PATH: &[u8] = b"/bench.Echo/Echo";
+/// The path of every echo.
+pub(crate) const PATH: &[u8] = b"/bench.Echo/Echo";
 /// Kind of a request that is one frame.
-const KIND_REQUEST: u8 = 1;
+pub(crate) const REQUEST: u8 = 1;
+/// Kind of a request for a stream, so that no path has to be compared: its data are the size and the number of the
+/// messages, as `u64`.
+pub(crate) const STREAM: u8 = 3;
+/// Kind of a frame of a stream: its data are messages, each behind its length as `u32`.
+pub(crate) const MESSAGES: u8 = 6;
 /// Longest path that is looked for.
 const MAX_PATH: usize = 2048;
 
 /// Where the parts of a complete frame are in the bytes it was found in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
+    pub(crate) kind: u8,
     pub(crate) channel: u32,
     /// First byte of the data.
     pub(crate) data: usize,
@@ -46,16 +52,17 @@ pub(crate) fn find(bytes: &[u8]) -> Found {
         return Found::Partial(end);
     }
     Found::Complete(Frame {
+        kind: bytes[0],
         channel: u32::from_be_bytes([c0, c1, c2, c3]),
         data,
         end,
     })
 }
 
-/// Appends everything of a request that precedes its data.
-pub(crate) fn encode_header(out: &mut Vec<u8>, channel: u32, length: usize) {
-    out.push(KIND_REQUEST);
-    out.extend_from_slice(PATH);
+/// Appends everything of a frame that precedes its data.
+pub(crate) fn encode_header(out: &mut Vec<u8>, kind: u8, path: &[u8], channel: u32, length: usize) {
+    out.push(kind);
+    out.extend_from_slice(path);
     out.push(0);
     out.extend_from_slice(&channel.to_be_bytes());
     // Payloads are far below 4 GiB: they come from this program's own command line.

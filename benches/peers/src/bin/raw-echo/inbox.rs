@@ -1,5 +1,7 @@
 //! Bytes that were read and not yet understood.
 
+use std::io;
+
 use crate::frame::{Found, Frame, find};
 
 /// Bytes asked for with one read: a thousand small frames.
@@ -50,24 +52,26 @@ impl Inbox {
         &self.buffer[..self.filled]
     }
 
-    /// Hands every complete frame to `each`, with the bytes it lies in, and says where the last one ends; nothing
-    /// when there are bytes that cannot be a frame.
-    pub(crate) fn frames(&mut self, mut each: impl FnMut(&[u8], Frame)) -> Option<usize> {
-        let mut start = 0;
-        loop {
-            let bytes = &self.buffer[start..self.filled];
-            match find(bytes) {
-                Found::Complete(frame) => {
-                    each(bytes, frame);
-                    start += frame.end;
-                }
-                Found::Partial(size) => {
-                    self.wanted = size;
-                    return Some(start);
-                }
-                Found::Malformed => return None,
+    /// The frame that begins at `start`, relative to there; nothing while it is incomplete.
+    pub(crate) fn frame(&mut self, start: usize) -> io::Result<Option<Frame>> {
+        match find(&self.buffer[start..self.filled]) {
+            Found::Complete(frame) => Ok(Some(frame)),
+            Found::Partial(size) => {
+                self.wanted = size;
+                Ok(None)
             }
+            Found::Malformed => Err(io::ErrorKind::InvalidData.into()),
         }
+    }
+
+    /// Hands every complete frame to `each`, with the bytes it lies in, and says where the last one ends.
+    pub(crate) fn frames(&mut self, mut each: impl FnMut(&[u8], Frame)) -> io::Result<usize> {
+        let mut start = 0;
+        while let Some(frame) = self.frame(start)? {
+            each(&self.buffer[start..self.filled], frame);
+            start += frame.end;
+        }
+        Ok(start)
     }
 
     /// Forgets the first `count` bytes.

@@ -5,6 +5,7 @@ mod client;
 mod frame;
 mod inbox;
 mod server;
+mod stream;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use iip_load::{Caller, Failure, Framework, Operation, verify};
 
 use client::{Call, Connection};
+use stream::RawStream;
 
 struct Raw;
 
@@ -20,12 +22,21 @@ impl Framework for Raw {
     const NAME: &'static str = "raw";
     type Connection = Connection;
     type Caller = RawCaller;
+    type Stream = RawStream;
 
-    async fn serve(listen: SocketAddr, announce: fn(SocketAddr)) -> Result<(), Failure> {
+    // There is no limit to raise.
+    async fn serve(
+        listen: SocketAddr,
+        _max_message: Option<usize>,
+        announce: fn(SocketAddr),
+    ) -> Result<(), Failure> {
         Ok(server::serve(listen, announce).await?)
     }
 
-    async fn connect(address: SocketAddr) -> Result<Connection, Failure> {
+    async fn connect(
+        address: SocketAddr,
+        _max_message: Option<usize>,
+    ) -> Result<Connection, Failure> {
         Ok(Connection::open(address).await?)
     }
 
@@ -40,6 +51,14 @@ impl Framework for Raw {
             operation,
             payload,
         }
+    }
+
+    async fn stream(
+        connection: &Connection,
+        size: usize,
+        count: u64,
+    ) -> Result<RawStream, Failure> {
+        Ok(RawStream::open(connection.address, size, count).await?)
     }
 }
 

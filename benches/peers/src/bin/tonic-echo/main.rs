@@ -4,20 +4,25 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use bytes::Bytes;
-use iip_load::{BURN, Caller, Failure, Framework, Operation, burn, verify};
+use iip_load::{BURN, Caller, Failure, Framework, Operation, Stream, burn, payload, verify};
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint, Server};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 #[allow(missing_docs, unreachable_pub, reason = "generated")]
 mod bench {
     tonic::include_proto!("bench");
 }
 
-use bench::EchoMessage;
 use bench::echo_client::EchoClient;
 use bench::echo_server::{Echo, EchoServer};
+use bench::streams_client::StreamsClient;
+use bench::streams_server::{Streams, StreamsServer};
+use bench::{EchoMessage, SendRequest};
+
+/// tonic's default for what a side accepts.
+const MAX_MESSAGE: usize = 4 << 20;
 
 struct EchoService;
 
@@ -41,42 +46,98 @@ impl Echo for EchoService {
     }
 }
 
+/// The messages of one call, all alike: an iterator is the cheapest stream there is.
+type Messages = tokio_stream::Iter<Box<dyn Iterator<Item = Result<EchoMessage, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Streams for EchoService {
+    type SendStream = Messages;
+
+    async fn send(&self, request: Request<SendRequest>) -> Result<Response<Messages>, Status> {
+        let SendRequest { size, count } = request.into_inner();
+        let payload = payload(0, size as usize);
+        let message = move |_| {
+            Ok(EchoMessage {
+                payload: payload.clone(),
+            })
+        };
+        let messages: Box<dyn Iterator<Item = _> + Send> = Box::new((0..count).map(message));
+        Ok(Response::new(tokio_stream::iter(messages)))
+    }
+}
+
 struct Tonic;
+
+/// A connection and what it accepts.
+struct Connection {
+    channel: Channel,
+    max_message: usize,
+}
 
 impl Framework for Tonic {
     const NAME: &'static str = "tonic";
-    type Connection = Channel;
+    type Connection = Connection;
     type Caller = TonicCaller;
+    type Stream = TonicStream;
 
-    async fn serve(listen: SocketAddr, announce: fn(SocketAddr)) -> Result<(), Failure> {
+    async fn serve(
+        listen: SocketAddr,
+        max_message: Option<usize>,
+        announce: fn(SocketAddr),
+    ) -> Result<(), Failure> {
         let listener = TcpListener::bind(listen).await?;
         announce(listener.local_addr()?);
         // What `Server::serve` does with an address; a listener of one's own would leave Nagle's algorithm on.
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let echo = EchoServer::new(EchoService)
+            .max_decoding_message_size(max_message.unwrap_or(MAX_MESSAGE));
         Server::builder()
-            .add_service(EchoServer::new(EchoService))
+            .add_service(echo)
+            .add_service(StreamsServer::new(EchoService))
             .serve_with_incoming(incoming)
             .await?;
         Ok(())
     }
 
-    async fn connect(address: SocketAddr) -> Result<Channel, Failure> {
-        Ok(Endpoint::from_shared(format!("http://{address}"))?
-            .connect()
-            .await?)
+    async fn connect(
+        address: SocketAddr,
+        max_message: Option<usize>,
+    ) -> Result<Connection, Failure> {
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
+        Ok(Connection {
+            channel: endpoint.connect().await?,
+            max_message: max_message.unwrap_or(MAX_MESSAGE),
+        })
     }
 
     fn caller(
-        connection: &Channel,
+        connection: &Connection,
         _index: usize,
         operation: Operation,
         payload: Bytes,
     ) -> TonicCaller {
         TonicCaller {
-            client: EchoClient::new(connection.clone()),
+            client: EchoClient::new(connection.channel.clone())
+                .max_decoding_message_size(connection.max_message),
             operation,
             payload,
         }
+    }
+
+    async fn stream(
+        connection: &Connection,
+        size: usize,
+        count: u64,
+    ) -> Result<TonicStream, Failure> {
+        let request = SendRequest {
+            size: size as u64,
+            count,
+        };
+        let mut client = StreamsClient::new(connection.channel.clone());
+        Ok(TonicStream {
+            messages: client.send(request).await?.into_inner(),
+            expected: payload(0, size),
+        })
     }
 }
 
@@ -97,6 +158,21 @@ impl Caller for TonicCaller {
             Operation::Burn => self.client.burn(request).await?,
         };
         verify(&self.payload, &response.get_ref().payload)
+    }
+}
+
+struct TonicStream {
+    messages: Streaming<EchoMessage>,
+    expected: Bytes,
+}
+
+impl Stream for TonicStream {
+    async fn next(&mut self) -> Result<bool, Failure> {
+        let Some(message) = self.messages.message().await? else {
+            return Ok(false);
+        };
+        verify(&self.expected, &message.payload)?;
+        Ok(true)
     }
 }
 

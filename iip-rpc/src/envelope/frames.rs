@@ -1,0 +1,217 @@
+use bytes::{Buf, Bytes, BytesMut};
+use iip_core::session::MESSAGE_COST;
+use iip_core::wire::record::{RecordError, RecordKind, decode_header, decode_varint};
+
+use super::{Batch, Direction, EnvelopeError, Head, MessageBytes, Pieces, Trailer};
+
+/// Parts of a message below this are copied together: a reference to each of many tiny parts would cost more memory
+/// than the message.
+const SMALL_PART: usize = 1024;
+
+/// Reads the records of one direction of a streaming call, frame by frame.
+#[derive(Debug)]
+pub(crate) struct FrameReader {
+    direction: Direction,
+    max_message: usize,
+    /// What is left of the frame being read.
+    frame: Bytes,
+    /// No record was read yet.
+    first: bool,
+    assembly: Option<Assembly>,
+    /// The record came that must be the last.
+    ended: bool,
+}
+
+/// What a frame holds.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// Messages.
+    Batch(Batch),
+    /// The first record: metadata and, in a request, the timeout.
+    Head(Head),
+    /// How the call ended; nothing follows.
+    Trailer(Trailer),
+    /// The client has given the call up; nothing follows.
+    Cancelled,
+}
+
+/// A message of which parts are missing.
+#[derive(Debug)]
+struct Assembly {
+    pieces: Pieces,
+    /// The parts that are copied together, which come after the pieces.
+    small: BytesMut,
+    missing: u64,
+}
+
+impl Assembly {
+    fn add(&mut self, part: Bytes) {
+        self.missing -= part.len() as u64;
+        if part.len() < SMALL_PART {
+            self.small.extend_from_slice(&part);
+            return;
+        }
+        self.flush();
+        self.pieces.push(part);
+    }
+
+    fn flush(&mut self) {
+        if !self.small.is_empty() {
+            self.pieces.push(self.small.split().freeze());
+        }
+    }
+}
+
+impl FrameReader {
+    /// Accepts messages of at most `max_message` bytes.
+    pub(crate) fn new(direction: Direction, max_message: usize) -> Self {
+        Self {
+            direction,
+            max_message,
+            frame: Bytes::new(),
+            first: true,
+            assembly: None,
+            ended: false,
+        }
+    }
+
+    /// Gives the next frame's records, when [`next`](Self::next) has used up the one before.
+    pub(crate) fn push(&mut self, frame: Bytes) {
+        debug_assert!(self.frame.is_empty());
+        self.frame = frame;
+    }
+
+    /// What comes next in the frame; `None` when the frame is used up.
+    pub(crate) fn next(&mut self) -> Result<Option<Item>, EnvelopeError> {
+        loop {
+            let Some((kind, len, header)) = decode_header(&self.frame)? else {
+                return Ok(None);
+            };
+            let present = self.frame.len() - header;
+            let Some(len) = usize::try_from(len).ok().filter(|len| *len <= present) else {
+                return Err(EnvelopeError::Record(RecordError::PayloadTruncated {
+                    announced: len,
+                    present,
+                }));
+            };
+            if self.ended {
+                return Err(EnvelopeError::Misplaced(kind));
+            }
+            let first = std::mem::replace(&mut self.first, false);
+            if kind == RecordKind::MESSAGE {
+                return self.messages(len).map(|batch| Some(Item::Batch(batch)));
+            }
+            self.frame.advance(header);
+            let payload = self.frame.split_to(len);
+            let item = match kind {
+                RecordKind::MESSAGE_START => self.start(payload)?,
+                RecordKind::MESSAGE_PART => self.part(payload)?,
+                RecordKind::HEAD if first => Some(Item::Head(Head::decode(&payload)?)),
+                RecordKind::TRAILER if self.direction == Direction::Response => {
+                    self.ended = true;
+                    Some(Item::Trailer(self.trailer(&payload)?))
+                }
+                RecordKind::CANCEL if self.direction == Direction::Request => {
+                    self.ended = true;
+                    Some(Item::Cancelled)
+                }
+                RecordKind(1..=6 | 16..=21) => return Err(EnvelopeError::Misplaced(kind)),
+                kind if kind.is_compressed() => return Err(EnvelopeError::Compressed),
+                kind if kind.is_skippable() => None,
+                kind => return Err(EnvelopeError::UnknownKind(kind)),
+            };
+            if item.is_some() {
+                return Ok(item);
+            }
+        }
+    }
+
+    /// The direction is complete.
+    pub(crate) fn finish(&self) -> Result<(), EnvelopeError> {
+        if self.assembly.is_some() && !self.ended {
+            return Err(EnvelopeError::Unfinished);
+        }
+        Ok(())
+    }
+
+    /// As many whole messages as follow each other, of which the first has `len` bytes.
+    fn messages(&mut self, len: usize) -> Result<Batch, EnvelopeError> {
+        if self.assembly.is_some() {
+            return Err(EnvelopeError::Misplaced(RecordKind::MESSAGE));
+        }
+        self.check(len as u64)?;
+        let (mut end, mut cost) = (0, 0);
+        while let Ok(Some((RecordKind::MESSAGE, len, header))) =
+            decode_header(self.frame.get(end..).unwrap_or_default())
+            && len <= self.max_message as u64
+            && len <= (self.frame.len() - end - header) as u64
+        {
+            end += header + len as usize;
+            cost += len as usize + MESSAGE_COST;
+        }
+        let records = if end == self.frame.len() {
+            std::mem::take(&mut self.frame)
+        } else {
+            self.frame.split_to(end)
+        };
+        Ok(Batch::Records { records, cost })
+    }
+
+    fn check(&self, len: u64) -> Result<(), EnvelopeError> {
+        if len > self.max_message as u64 {
+            return Err(EnvelopeError::MessageTooLarge {
+                len,
+                limit: self.max_message,
+            });
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, mut payload: Bytes) -> Result<Option<Item>, EnvelopeError> {
+        if self.assembly.is_some() {
+            return Err(EnvelopeError::Misplaced(RecordKind::MESSAGE_START));
+        }
+        let (total, taken) = decode_varint(&payload)?;
+        self.check(total)?;
+        payload.advance(taken);
+        if payload.len() as u64 > total {
+            return Err(EnvelopeError::BadPart);
+        }
+        let mut assembly = Assembly {
+            pieces: Pieces::default(),
+            small: BytesMut::new(),
+            missing: total,
+        };
+        assembly.add(payload);
+        self.assembly = Some(assembly);
+        Ok(self.whole())
+    }
+
+    fn part(&mut self, payload: Bytes) -> Result<Option<Item>, EnvelopeError> {
+        let Some(assembly) = &mut self.assembly else {
+            return Err(EnvelopeError::Misplaced(RecordKind::MESSAGE_PART));
+        };
+        if payload.is_empty() || payload.len() as u64 > assembly.missing {
+            return Err(EnvelopeError::BadPart);
+        }
+        assembly.add(payload);
+        Ok(self.whole())
+    }
+
+    /// The message under assembly, if nothing is missing.
+    fn whole(&mut self) -> Option<Item> {
+        let mut assembly = self.assembly.take_if(|assembly| assembly.missing == 0)?;
+        assembly.flush();
+        let message = MessageBytes::Pieces(assembly.pieces);
+        Some(Item::Batch(Batch::Message(message)))
+    }
+
+    fn trailer(&self, payload: &[u8]) -> Result<Trailer, EnvelopeError> {
+        let trailer = Trailer::decode(payload)?;
+        // Who failed owes no rest of a message.
+        if self.assembly.is_some() && matches!(trailer, Trailer::Ok(_)) {
+            return Err(EnvelopeError::Unfinished);
+        }
+        Ok(trailer)
+    }
+}

@@ -1,0 +1,20 @@
+//! The messages of streaming calls, as handlers and callers hold them.
+
+mod inbound;
+mod queue;
+mod reply;
+mod sender;
+mod streaming;
+
+#[cfg(test)]
+mod queue_tests;
+#[cfg(test)]
+mod streaming_tests;
+
+pub(crate) use inbound::{Frames, Inbound};
+pub(crate) use queue::{Queue, QueueStream, cancelled};
+pub use reply::Reply;
+pub(crate) use reply::decode;
+pub use sender::{Sender, TrySendError};
+pub use streaming::Streaming;
+pub(crate) use streaming::{Calling, Side};

@@ -1,0 +1,188 @@
+//! Limits of messages for each method and direction: whoever makes a message checks it, and whoever gets it.
+
+use iip_rpc::codegen::{
+    Idempotency, MethodDescriptor, MethodKind, Methods, server_streaming, unary,
+};
+use iip_rpc::{
+    Channel, Code, Outcome, Request, Response, RpcService, Sender, Server, Status, Streaming,
+};
+use iip_tests::fixtures::limits::limits::{Blob, Files, FilesClient, FilesServer};
+
+/// The methods as somebody has them who knows no limits.
+static STAT: MethodDescriptor = MethodDescriptor::new(
+    "/limits.Files/Stat",
+    MethodKind::Unary,
+    Idempotency::Unknown,
+);
+static DOWNLOAD: MethodDescriptor = MethodDescriptor::new(
+    "/limits.Files/Download",
+    MethodKind::ServerStreaming,
+    Idempotency::Unknown,
+);
+
+/// A message of this many bytes.
+fn blob(len: usize) -> Blob {
+    let header = match len {
+        0..130 => 2,
+        130..16_387 => 3,
+        _ => 4,
+    };
+    Blob {
+        bytes: vec![7; len.saturating_sub(header)],
+    }
+}
+
+struct Disk;
+
+impl Files for Disk {
+    async fn stat(&self, request: Request<Blob>) -> Result<Response<Blob>, Status> {
+        Ok(Response::new(request.into_inner()))
+    }
+
+    async fn upload(&self, request: Request<Streaming<Blob>>) -> Result<Response<Blob>, Status> {
+        let mut blobs = request.into_inner();
+        let mut bytes = Vec::new();
+        while let Some(blob) = blobs.message().await? {
+            bytes.extend(blob.bytes);
+        }
+        Ok(Response::new(Blob { bytes }))
+    }
+
+    /// Sends two messages: an empty one, and one of as many bytes as the request has.
+    async fn download(&self, request: Request<Blob>, out: Sender<Blob>) -> Result<(), Status> {
+        out.send(blob(0)).await?;
+        out.send(request.into_inner()).await
+    }
+
+    async fn copy(
+        &self,
+        request: Request<Streaming<Blob>>,
+        out: Sender<Blob>,
+    ) -> Result<(), Status> {
+        let mut blobs = request.into_inner();
+        while let Some(blob) = blobs.message().await? {
+            out.send(blob).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A channel to the service.
+async fn channel(name: &str, service: impl iip_rpc::codegen::NamedService) -> Channel {
+    let address = format!("memory://limits-{name}");
+    let server = Server::builder()
+        .add_service(service)
+        .bind(&address)
+        .await
+        .expect("the name is free");
+    iip_rpc::tokio::spawn(server.serve());
+    Channel::connect(&address).await.expect("a connection")
+}
+
+async fn client_refuses(client: FilesClient<impl RpcService>) {
+    let largest = client.stat(blob(1024)).await.expect("an answer");
+    assert_eq!(largest.into_inner(), blob(1024));
+    let status = client.stat(blob(1025)).await.expect_err("too large");
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert_eq!(status.outcome(), Some(Outcome::NotSent));
+    assert!(status.message().contains("1025 bytes"), "{status}");
+    assert!(status.message().contains("max_request"), "{status}");
+
+    let (out, reply) = client.upload(()).await.expect("a call");
+    out.send(blob(65_536)).await.expect("a listener");
+    let status = out.send(blob(65_537)).await.expect_err("too large");
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    out.finish().await.expect("a listener");
+    // The stream went on without the message.
+    let reply = reply.await.expect("an answer").into_inner();
+    assert_eq!(reply.bytes, blob(65_536).bytes);
+}
+
+#[test]
+fn a_client_sends_no_message_that_is_too_large() {
+    iip_rpc::run(async {
+        client_refuses(FilesClient::new(FilesServer::new(Disk))).await;
+        let channel = channel("client", FilesServer::new(Disk)).await;
+        client_refuses(FilesClient::new(channel)).await;
+    });
+}
+
+async fn server_refuses(service: impl RpcService) {
+    let answer: Result<Response<Blob>, _> = unary(&service, &STAT, Request::new(blob(1025))).await;
+    let status = answer.expect_err("too large");
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert_eq!(status.outcome(), Some(Outcome::NotProcessed));
+
+    let client = FilesClient::new(service.clone());
+    let mut stream = client
+        .download(blob(1024))
+        .await
+        .expect("a stream")
+        .into_inner();
+    assert_eq!(stream.message().await.expect("no error"), Some(blob(0)));
+    assert_eq!(stream.message().await.expect("no error"), Some(blob(1024)));
+    assert_eq!(stream.message().await.expect("no error"), None);
+    // The method fails where it sends too much, whatever the caller would take.
+    let stream = server_streaming(&service, &DOWNLOAD, Request::new(blob(1025))).await;
+    let mut stream: Streaming<Blob> = stream.expect("a stream").into_inner();
+    assert_eq!(stream.message().await.expect("no error"), Some(blob(0)));
+    let status = stream.message().await.expect_err("too large");
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(status.message().contains("max_response"), "{status}");
+}
+
+#[test]
+fn a_server_takes_and_sends_no_message_that_is_too_large() {
+    iip_rpc::run(async {
+        server_refuses(FilesServer::new(Disk)).await;
+        server_refuses(channel("server", FilesServer::new(Disk)).await).await;
+    });
+}
+
+/// A service of the same methods that knows no limits.
+#[derive(Clone)]
+struct Generous(Methods);
+
+impl iip_rpc::codegen::NamedService for Generous {
+    const NAME: &'static str = "limits.Files";
+
+    fn methods(&self) -> &Methods {
+        &self.0
+    }
+}
+
+impl RpcService for Generous {
+    async fn call(
+        &self,
+        request: Request<iip_rpc::Body>,
+    ) -> Result<Response<iip_rpc::Body>, Status> {
+        self.0.call(request).await
+    }
+}
+
+async fn client_takes_no_more(service: impl RpcService) {
+    let client = FilesClient::new(service);
+    let mut stream = client
+        .download(blob(1025))
+        .await
+        .expect("a stream")
+        .into_inner();
+    let status = stream.message().await.expect_err("too large");
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(status.message().contains("max_response"), "{status}");
+}
+
+#[test]
+fn a_client_takes_no_message_that_is_too_large() {
+    iip_rpc::run(async {
+        let download = |request: Request<Blob>, out: Sender<Blob>| async move {
+            out.send(request.into_inner()).await
+        };
+        let methods = Methods::builder("limits.Files")
+            .server_streaming(&DOWNLOAD, download)
+            .build();
+        let service = Generous(methods);
+        client_takes_no_more(service.clone()).await;
+        client_takes_no_more(channel("generous", service).await).await;
+    });
+}
