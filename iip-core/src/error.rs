@@ -33,6 +33,8 @@ pub enum ErrorKind {
     Closed,
     /// The deadline passed.
     Deadline,
+    /// This side gave the call up.
+    Cancelled,
     /// The server refused the request with this code of `docs/protocol.md`, section 10.
     Refused {
         /// The code.
