@@ -210,6 +210,10 @@ fn release(state: &mut ClientState, call: CallId) -> Option<Waker> {
 
 pub(super) fn abandon(shared: &ClientShared, call: CallId) {
     let mut state = shared.lock();
+    // Of two halves the first that goes may have ended the call, and its channel may be another's by now.
+    if !state.session.is_current(call) {
+        return;
+    }
     let driver = release(&mut state, call);
     shared.publish(&state);
     drop(state);

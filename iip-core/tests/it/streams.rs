@@ -423,3 +423,27 @@ async fn a_call_that_is_given_up_ends_on_its_server() {
 async fn told_of_end(response: &mut FrameSender) {
     poll_fn(|cx| response.poll_closed(cx)).await;
 }
+
+/// The half that is left says nothing about the next call on the channel.
+#[tokio::test]
+async fn a_half_that_outlives_its_call_leaves_the_channel_alone() {
+    let permit = Arc::new(Semaphore::new(0));
+    let path = Path::from_static("/t.S/Stalled");
+    let builder = routes().route(&path, stalled(Arc::clone(&permit)));
+    let server = Running::start(builder).await;
+    let client = server.client().await;
+    for _ in 0..20 {
+        let first = || Payload::from(vec![message(b"first")]);
+        let (sender, inbox) = open(&client, "/t.S/Mirror", first(), false).await;
+        drop(inbox);
+        // By the answer to this one, that to the other has come, and the channel is the next to be used.
+        assert_eq!(client.call("/echo", "beside").await.unwrap(), "beside");
+        let (_other, mut waiting) = open(&client, "/t.S/Stalled", first(), true).await;
+        let hears = tokio::spawn(async move { waiting.next().await.unwrap().1 });
+        tokio::task::yield_now().await;
+        drop(sender);
+        permit.add_permits(1);
+        assert_eq!(limited(hears).await.unwrap(), "first");
+        permit.forget_permits(1);
+    }
+}
