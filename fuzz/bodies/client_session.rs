@@ -110,6 +110,7 @@ impl World {
                 self.session.written(count);
             }
             0xbd..=0xbf => self.transmit_all(),
+            0xf0..=0xf7 => self.stream(step & 7, script),
             _ => self.transmit_some(),
         }
     }
@@ -171,6 +172,31 @@ impl World {
             .send(call.id, payload(size, call.enveloped), last);
         assert!(!sent || !call.complete, "a complete request was sent more");
         call.complete |= sent && last;
+    }
+
+    /// Messages one by one.
+    fn stream(&mut self, how: u8, script: &mut Script<'_>) {
+        if self.calls.is_empty() {
+            return;
+        }
+        let index = usize::from(script.byte()) % self.calls.len();
+        let call = &mut self.calls[index];
+        assert!(self.session.is_current(call.id));
+        match how {
+            0..=4 => {
+                let last = how == 4;
+                let sent = self.session.push(call.id, message(script.size()), last);
+                assert!(!sent || !call.complete && call.enveloped);
+                call.complete |= sent && last;
+            }
+            5 => {
+                let cancelled = self.session.cancel_request(call.id);
+                let done = cancelled != iip_core::session::Cancelled::No;
+                assert!(!done || !call.complete);
+                call.complete |= done;
+            }
+            _ => self.session.consumed(call.id, script.size(), self.now),
+        }
     }
 
     fn release(&mut self, script: &mut Script<'_>) {
@@ -279,7 +305,7 @@ fn frame_of_script(step: u8, script: &mut Script<'_>, out: &mut BytesMut) {
                 0 => &[18, 8, 1, 2, 3, 4, 5, 6, 7, 8],
                 1 => &[20, 4, 0, 0, 0, b'x'],
                 2 => &[20, 4, 1, 0, 0, b'x'],
-                _ => &[19, 8, 1, 2, 3, 4, 5, 6, 7, 8],
+                _ => &[16, 3, 2, 0, 100, 16, 3, 3, 0, 100],
             });
             put_frame(out, if step == 0x9d { 7 } else { 6 }, "/", 1, &data);
         }
@@ -294,6 +320,16 @@ fn frame_of_script(step: u8, script: &mut Script<'_>, out: &mut BytesMut) {
             );
         }
     }
+}
+
+/// A message within the largest cost of a frame.
+fn message(size: usize) -> Chunk {
+    let size = size.min(16_000);
+    let header = iip_core::wire::record::encode_header(
+        iip_core::wire::record::RecordKind::MESSAGE,
+        size as u64,
+    );
+    Chunk::new(&header, vec![b'm'; size].into())
 }
 
 /// Enveloped data of more than a chunk has to be cut by its sender.

@@ -129,6 +129,7 @@ impl World {
             0xab => self.session.handle_eof(),
             0xac => self.session.shrink(),
             0xad..=0xaf => self.transmit_all(),
+            0xf0..=0xf7 => self.stream(step & 7, script),
             _ => self.transmit_some(),
         }
         // What was left unread, because too much waited, may be read now.
@@ -170,6 +171,35 @@ impl World {
             _ => {
                 let _ = self.session.unsent(call);
             }
+        }
+    }
+
+    /// Messages one by one.
+    fn stream(&mut self, how: u8, script: &mut Script<'_>) {
+        if self.owed.is_empty() {
+            return;
+        }
+        let index = usize::from(script.byte()) % self.owed.len();
+        let (call, enveloped) = self.owed[index];
+        match how {
+            0..=3 => {
+                let pushed = self.session.push(call, message(script.size()), false);
+                assert_eq!(pushed, enveloped);
+            }
+            4 => {
+                if self.session.push(call, message(script.size()), true) {
+                    self.forget(index);
+                }
+            }
+            5 => {
+                if self
+                    .session
+                    .abort(call, Payload::from(Bytes::from_static(&[5, 0])))
+                {
+                    self.forget(index);
+                }
+            }
+            _ => self.session.consumed(call, script.size()),
         }
     }
 
@@ -253,7 +283,19 @@ fn frame_of_script(step: u8, script: &mut Script<'_>, out: &mut BytesMut) {
             let path = PATHS[usize::from(script.byte() & 3)];
             let mut data = vec![0x0f, 0, 0, script.byte() & 3];
             let size = script.size();
-            data.extend(std::iter::repeat_n(2, size));
+            if step & 4 == 0 {
+                data.extend(std::iter::repeat_n(2, size));
+            } else {
+                // A message of 100,000 bytes begins.
+                let length = size.min(16_000) as u64 + 3;
+                let header = iip_core::wire::record::encode_header(
+                    iip_core::wire::record::RecordKind::MESSAGE_START,
+                    length,
+                );
+                data.extend_from_slice(&header);
+                data.extend_from_slice(&[0xa0, 0x8d, 0x06]);
+                data.extend(std::iter::repeat_n(2, size.min(16_000)));
+            }
             put_frame(out, step & 3, path, channel, &data);
         }
         0x98 | 0x99 => put_frame(out, 1, "/sys/hello", 0, HELLO),
@@ -270,6 +312,16 @@ fn frame_of_script(step: u8, script: &mut Script<'_>, out: &mut BytesMut) {
             put_frame(out, if step == 0x9f { 3 } else { 2 }, "/", channel, &data);
         }
     }
+}
+
+/// A message within the largest cost of a frame.
+fn message(size: usize) -> Chunk {
+    let size = size.min(16_000);
+    let header = iip_core::wire::record::encode_header(
+        iip_core::wire::record::RecordKind::MESSAGE,
+        size as u64,
+    );
+    Chunk::new(&header, vec![b'm'; size].into())
 }
 
 /// Enveloped data of more than a chunk has to be cut by its sender.
