@@ -127,7 +127,7 @@ impl<T: Message + Default> Streaming<T> {
                 Source::Stream(stream) => match ready!(stream.as_mut().poll_records(context)) {
                     Some(Ok(Batch::Records { records, .. })) => self.records = records,
                     Some(Ok(Batch::Message(message))) => {
-                        let cost = message.len() + MESSAGE_COST;
+                        let cost = message.cost();
                         let decoded = match self.largest.check(|| message.len()) {
                             Ok(()) => Ok(message.decode()),
                             Err(status) => Err(status),

@@ -2,6 +2,8 @@
 
 mod allocations;
 #[cfg(feature = "testing")]
+mod compression;
+#[cfg(feature = "testing")]
 mod faults;
 #[allow(
     dead_code,
