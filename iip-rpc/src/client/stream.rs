@@ -14,6 +14,9 @@ use crate::envelope;
 use crate::stream::Frames;
 use crate::{Encoding, Status};
 
+/// Chunks of a request that are sent in one turn before others may run.
+const TURN: usize = 64;
+
 /// The frames of a response.
 pub(super) struct Responses {
     frames: CallReceiver,
@@ -85,7 +88,7 @@ fn poll_pump(
     encoding: Option<Encoding>,
     context: &mut Context<'_>,
 ) -> Poll<()> {
-    loop {
+    for _ in 0..TURN {
         // What is not taken stays with the sender, which waits.
         if ready!(call.poll_ready(context)).is_err() {
             return Poll::Ready(());
@@ -106,4 +109,6 @@ fn poll_pump(
             }
         }
     }
+    context.waker().wake_by_ref();
+    Poll::Pending
 }

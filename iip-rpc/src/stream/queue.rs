@@ -380,6 +380,14 @@ impl Queue {
 
     fn poll_take(&self, context: &mut Context<'_>) -> Poll<Option<Result<Batch, Status>>> {
         let mut state = self.lock();
+        if state.callee.is_none() {
+            // Whoever asks for messages has begun, even if it did not say so.
+            state.callee = Some(Callee::default());
+            let watchers = std::mem::take(&mut state.watchers);
+            drop(state);
+            wake(watchers);
+            state = self.lock();
+        }
         // A call that was given up does not get what was sent before.
         if state.end == Some(End::Cancelled) {
             return Poll::Ready(Some(Err(cancelled())));

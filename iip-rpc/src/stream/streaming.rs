@@ -9,6 +9,7 @@ use bytes::{Buf, Bytes};
 use iip_core::session::MESSAGE_COST;
 use iip_core::wire::record::{RecordKind, decode_header};
 use prost::{DecodeError, Message};
+use tokio::task::coop::poll_proceed;
 
 use crate::body::BodyStream;
 use crate::envelope::Batch;
@@ -123,10 +124,16 @@ impl<T: Message + Default> Streaming<T> {
             if !self.records.is_empty() {
                 return Poll::Ready(self.decode_next().map(Some));
             }
+            // A stream that always has something must not keep a thread from everything else.
+            let turn = ready!(poll_proceed(context));
             match &mut self.source {
                 Source::Stream(stream) => match ready!(stream.as_mut().poll_records(context)) {
-                    Some(Ok(Batch::Records { records, .. })) => self.records = records,
+                    Some(Ok(Batch::Records { records, .. })) => {
+                        turn.made_progress();
+                        self.records = records;
+                    }
                     Some(Ok(Batch::Message(message))) => {
+                        turn.made_progress();
                         let cost = message.cost();
                         let decoded = match self.largest.check(|| message.len()) {
                             Ok(()) => Ok(message.decode()),
