@@ -1,4 +1,5 @@
-//! Generates the code of every fixture of iip-codegen with the fixture's settings, and that of the hello world.
+//! Generates the code of every fixture of iip-codegen with the fixture's settings, that of the hello world and that of the
+//! interoperability suite.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -24,5 +25,9 @@ fn main() -> iip_codegen::Result {
         ));
     }
     fs::write(out_dir.join("fixtures.rs"), modules).expect("OUT_DIR can be written to");
-    iip_codegen::compile("../proto/helloworld/helloworld.proto")
+    iip_codegen::compile("../proto/helloworld/helloworld.proto")?;
+    // Payloads are shared and compared, not copied.
+    iip_codegen::configure()
+        .bytes(["."])
+        .compile("../proto/interop/interop.proto")
 }

@@ -18,3 +18,4 @@
 pub mod elsewhere;
 pub mod fixtures;
 pub mod helloworld;
+pub mod interop;

@@ -3,6 +3,7 @@
 #![deny(warnings, clippy::all)]
 
 mod in_process;
+mod interop;
 mod limits;
 mod mocks;
 mod names;

@@ -5,6 +5,7 @@ use iip_tests::fixtures::keywords::r#type::r#match::r#async as keywords;
 use iip_tests::fixtures::prelude_names::prelude;
 use iip_tests::fixtures::renamed::renamed;
 use iip_tests::fixtures::reserved_names::reserved;
+use iip_tests::fixtures::stream_names::stream::names as streams;
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -187,5 +188,33 @@ fn renamed_methods_keep_their_path() {
         let second = client.get_name_again(request()).await.expect("an answer");
         assert_eq!(first.into_inner().name, "first");
         assert_eq!(second.into_inner().name, "second");
+    });
+}
+
+#[test]
+fn names_of_what_streams_are_made_of_are_called() {
+    iip_rpc::run(async {
+        let mock = streams::MockStreams::new()
+            .on_finish(|request| async move {
+                let mut senders = request.into_inner();
+                while senders.message().await?.is_some() {}
+                Ok(Response::new(streams::Reply::default()))
+            })
+            .on_connect_(|_, out| async move { out.send(streams::S {}).await })
+            .on_on(|_, _| async { Err(Status::not_found("on")) });
+        let client = streams::StreamsClient::new(mock);
+        let (out, reply) = client.finish(()).await.expect("a call");
+        let sender = streams::Sender::default();
+        out.send(sender).await.expect("a listener");
+        out.finish().await.expect("a listener");
+        assert_eq!(reply.await.expect("a reply").get_ref().sender, None);
+        let stream = client.connect_(streams::T {}).await.expect("a stream");
+        let next = stream.into_inner().message().await.expect("no error");
+        assert_eq!(next, Some(streams::S {}));
+        let status = match client.on(()).await {
+            Ok((_out, mut stream)) => stream.message().await.expect_err("not found"),
+            Err(status) => status,
+        };
+        assert_eq!(status.message(), "on");
     });
 }
