@@ -3,6 +3,8 @@
 mod allocations;
 #[cfg(feature = "testing")]
 mod compression;
+#[cfg(feature = "details")]
+mod details;
 #[cfg(feature = "testing")]
 mod faults;
 #[allow(
