@@ -10,6 +10,7 @@ use iip_core::server::{Failure, Incoming, Route, Runner};
 use iip_core::session::Payload;
 use iip_core::wire::Path;
 
+use super::dispatch::Messages;
 use super::route::UnaryRoute;
 use crate::deadline::now;
 use crate::envelope::{self, Direction, Head, MessageBytes, Trailer};
@@ -27,7 +28,10 @@ where
     UnaryRoute {
         descriptor: &METHOD,
         handler: Arc::new(handler),
-        max_message: 1000,
+        messages: Messages {
+            max: 1000,
+            compress: None,
+        },
         types: PhantomData,
     }
 }
@@ -57,7 +61,7 @@ fn call(runner: &mut Pin<Box<dyn Runner>>, data: Bytes, enveloped: bool) -> Byte
 /// A request of a native client.
 fn native(text: &str, timeout_us: Option<u64>, metadata: &Metadata) -> Bytes {
     let message = MessageBytes::encode(&text.to_owned()).unwrap();
-    let head = Head::to_record(timeout_us, metadata);
+    let head = Head::to_record(timeout_us, metadata, None);
     match envelope::write(head, message, Bytes::new()) {
         Payload::Whole(data) => data,
         Payload::Chunks(_) => panic!("cut"),
@@ -121,7 +125,10 @@ fn a_call_that_is_ready_at_once_allocates_nothing() {
         handler: Arc::new(|request: Request<u64>| async move {
             Ok::<_, Status>(Response::new(request.into_inner() + 1))
         }),
-        max_message: 1000,
+        messages: Messages {
+            max: 1000,
+            compress: None,
+        },
         types: PhantomData,
     };
     let mut runner = route.runner();

@@ -2,6 +2,10 @@
 
 mod allocations;
 #[cfg(feature = "testing")]
+mod compression;
+#[cfg(feature = "details")]
+mod details;
+#[cfg(feature = "testing")]
 mod faults;
 #[allow(
     dead_code,
