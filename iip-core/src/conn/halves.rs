@@ -67,8 +67,10 @@ impl CallSender {
         Poll::Pending
     }
 
-    /// Sends whole records; `last` completes the request. What is pushed while the piece before still waits may share
-    /// its frame.
+    /// Sends whole records, which cost at most [`PIECE`](crate::session::PIECE); `last` completes the request. What is
+    /// pushed while the piece before still waits may share its frame. It waits until the peer has granted what it costs,
+    /// so that a further part of a message must have nothing behind it: the peer grants no more than the rest of a
+    /// message before that has come.
     ///
     /// # Errors
     ///

@@ -221,8 +221,10 @@ impl FrameSender {
         }
     }
 
-    /// Sends whole records; `last` completes the response. What is pushed while the piece before still waits may share
-    /// its frame.
+    /// Sends whole records, which cost at most [`PIECE`](crate::session::PIECE); `last` completes the response. What is
+    /// pushed while the piece before still waits may share its frame. It waits until the peer has granted what it costs,
+    /// so that a further part of a message must have nothing behind it: the peer grants no more than the rest of a
+    /// message before that has come.
     ///
     /// # Errors
     ///

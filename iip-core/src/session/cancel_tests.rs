@@ -248,7 +248,7 @@ fn a_request_waits_for_credit_and_others_do_not() {
         more: true,
         ..typed()
     };
-    let call = rig.open("/t.S/F", options, payload(&[]));
+    let call = rig.open("/t.S/F", options, payload([]));
     for _ in 0..4 {
         assert!(rig.session.push(call, chunk(message(16_000)), false));
     }
@@ -411,4 +411,28 @@ fn who_gets_no_credit_in_time_is_refused_before_it_began() {
     assert!(rig.session.abort(call, payload(TRAILER)));
     let channels: Vec<_> = rig.sent().iter().map(|frame| frame.channel).collect();
     assert_eq!(channels, [1, 2], "a grant, and the answer");
+}
+
+#[test]
+fn replies_that_wait_for_credit_are_bounded() {
+    let limits = Limits::default().receive_budget(1 << 20);
+    let mut rig = ServerRig::with_events(limits, 8);
+    rig.sent();
+    rig.frame(1, "/t.S/M", 2, &request_data(0, &message(1)));
+    let call = rig.call();
+    let pieces: Vec<_> = std::iter::once(chunk(start(1_200_000, 16_000)))
+        .chain((0..74).map(|_| chunk(part(16_000))))
+        .collect();
+    assert!(rig.session.respond(call, Payload::from(pieces)));
+    rig.sent();
+    rig.frame(1, "/t.S/M", 3, &request_data(0, &message(1)));
+    assert!(rig.events().is_empty());
+    assert_eq!(ErrorReply::parse(&rig.sent()[0].data).unwrap().code, 109);
+    // Once it is granted, calls are served again.
+    tell(&mut rig, &request_data(0, &window(2, 0, 1 << 20)));
+    while rig.session.has_output() {
+        rig.sent();
+    }
+    rig.frame(1, "/t.S/M", 3, &request_data(1, &message(1)));
+    rig.call();
 }

@@ -282,3 +282,96 @@ fn chunks_have_a_head_and_a_body() {
         ]
     );
 }
+
+const ENVELOPED: Framing = Framing {
+    response: true,
+    path: None,
+    envelope: Some((0x80, 7)),
+    max_data: MAX_CHUNK,
+};
+
+fn piece(kind: u8, length: usize) -> Chunk {
+    let header =
+        crate::wire::record::encode_header(crate::wire::record::RecordKind(kind), length as u64);
+    Chunk::new(&header, vec![0; length].into())
+}
+
+fn push_piece(queue: &mut SendQueue, chunk: Chunk, first: bool, last: bool) {
+    queue.push_chunk(call(1), &ENVELOPED, chunk, first, last);
+}
+
+/// Kinds and lengths of the data.
+fn shape(queue: &mut SendQueue) -> Vec<(u8, usize)> {
+    transmit_all(queue)
+        .iter()
+        .map(|frame| (frame.kind, frame.data.len()))
+        .collect()
+}
+
+#[test]
+fn small_pieces_that_wait_share_a_frame() {
+    let mut queue = SendQueue::default();
+    for index in 0..300 {
+        push_piece(&mut queue, piece(2, 5), index == 0, false);
+    }
+    push_piece(&mut queue, piece(5, 2), false, true);
+    // A frame costs at most 16 KiB: 237 messages of 69.
+    assert_eq!(queue.len(), 301 * 7 - 3);
+    assert_eq!(shape(&mut queue), [(4, 4 + 237 * 7), (7, 4 + 63 * 7 + 4)]);
+    // A large one does not, and a part of a message has nothing behind it.
+    push_piece(&mut queue, piece(2, 5), true, false);
+    push_piece(&mut queue, piece(2, 5000), false, false);
+    push_piece(&mut queue, piece(4, 5), false, false);
+    push_piece(&mut queue, piece(2, 6), false, false);
+    push_piece(&mut queue, piece(2, 7), false, true);
+    assert_eq!(shape(&mut queue), [(4, 11), (6, 5007), (6, 11), (7, 21)]);
+    assert_eq!((queue.len(), queue.waiting(), queue.uncovered()), (0, 0, 0));
+}
+
+#[test]
+fn what_waits_for_credit_takes_no_turn() {
+    let mut queue = SendQueue::default();
+    for index in 0..4 {
+        push_piece(&mut queue, piece(2, 16_000), index == 0, false);
+    }
+    assert_eq!(shape(&mut queue).len(), 2);
+    assert!(queue.is_empty());
+    assert_eq!((queue.len(), queue.waiting()), (0, 2 * 16_003));
+    assert_eq!(queue.used(), 2 * 16_064);
+    // Behind it too, and what is raw goes on.
+    push_piece(&mut queue, piece(5, 2), false, true);
+    assert!(queue.is_empty());
+    push(&mut queue, 2, 100_000);
+    assert_eq!(transmit_all(&mut queue).len(), 4);
+    // For another call, too little, and enough for one.
+    assert!(queue.grant(ChannelId(1), 8, 1 << 20, None) && queue.is_empty());
+    assert!(queue.grant(ChannelId(1), 7, 1000, None) && queue.is_empty());
+    assert!(queue.grant(ChannelId(1), 7, 15_064, None));
+    assert_eq!(shape(&mut queue), [(6, 16_007)]);
+    assert!(queue.grant(ChannelId(1), 7, 1 << 20, None));
+    // What needs no credit has joined it.
+    assert_eq!(shape(&mut queue), [(7, 16_011)]);
+    assert_eq!((queue.len(), queue.waiting()), (0, 0));
+}
+
+#[test]
+fn what_nobody_waits_for_ends_with_an_empty_frame() {
+    let mut queue = SendQueue::default();
+    for index in 0..4 {
+        push_piece(&mut queue, piece(2, 16_000), index == 0, index == 3);
+    }
+    queue.cut(ChannelId(1), 8);
+    assert_eq!(shape(&mut queue).len(), 2);
+    queue.cut(ChannelId(1), 7);
+    assert_eq!(shape(&mut queue), [(7, 4)]);
+    assert_eq!((queue.len(), queue.waiting()), (0, 0));
+    // Of one that is not complete the handler has to be heard.
+    for index in 0..4 {
+        push_piece(&mut queue, piece(2, 16_000), index == 0, false);
+    }
+    shape(&mut queue);
+    queue.cut(ChannelId(1), 7);
+    assert!(queue.waiting() > 0);
+    assert_eq!(queue.withdraw(call(1)), Withdrawn::Rest);
+    assert_eq!((queue.len(), queue.waiting()), (0, 0));
+}

@@ -1,14 +1,16 @@
 //! A client's and a server's session against each other in virtual time, over a byte pipe that cuts and delays as it
 //! likes. Every payload is unique, so that an answer that reached another call would be seen.
 
+mod calls;
 mod content;
 mod pipe;
 mod world;
 
 use std::time::Duration;
 
+use calls::Count;
 use iip_core::session::Ended;
-use world::{Count, World};
+use world::World;
 
 /// Runs until `calls` have ended, each with its own answer.
 fn run(seed: u64, calls: usize, plain: bool) -> Count {
@@ -52,11 +54,18 @@ fn run(seed: u64, calls: usize, plain: bool) -> Count {
 fn run_all(seeds: std::ops::Range<u64>, calls: usize, plain: bool) {
     let mut answered = 0;
     let mut begun = 0;
+    let mut cancelled = 0;
     for seed in seeds {
         let count = run(seed, calls, plain);
         answered += count.answered;
         begun += count.begun;
+        cancelled += count.cancelled;
     }
+    assert_eq!(
+        cancelled > begun / 1000,
+        !plain,
+        "{cancelled} were cancelled"
+    );
     assert!(
         answered * 10 > begun * 8,
         "{answered} of {begun} calls were answered"

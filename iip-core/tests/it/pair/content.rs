@@ -43,6 +43,11 @@ pub(super) fn response(id: u64) -> Vec<u8> {
     content(!id, length(!id))
 }
 
+/// Whether what call `id` sends and is answered is many messages, where both sides take them one by one.
+pub(super) fn is_stream(id: u64) -> bool {
+    id & 1 == 0
+}
+
 /// A piece of a message of `total` bytes as a record, and what it costs.
 pub(super) fn record(piece: &[u8], at: usize, total: usize) -> (Vec<u8>, usize) {
     let (kind, start, begins) = match (at, piece.len()) {

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use fastrand::Rng;
 use iip_core::session::{
-    Batch, CallId, Chunk, ClientConfig, ClientEvent, ClientSession, Delivery, Format, Limits,
-    Lookup, MAX_CHUNK, MESSAGE_COST, MIN_WINDOW, OpenOptions, PIECE, Payload, Profile, RouteInfo,
+    Batch, Chunk, ClientConfig, ClientEvent, ClientSession, Delivery, Format, Limits, Lookup,
+    MAX_CHUNK, MESSAGE_COST, MIN_WINDOW, OpenOptions, PIECE, Payload, Profile, RouteInfo,
     ServerEvent, ServerSession,
 };
 use iip_core::wire::Path;
 
-use super::content::{find, record, request, response, unwrap};
+use super::calls::{Call, Count, Owed};
+use super::content::{self, find, record, request, response, unwrap};
 use super::pipe::Pipe;
 
 const PATHS: [Path; 4] = [
@@ -42,53 +43,6 @@ impl Lookup for Routes {
             format,
             delivery,
         })
-    }
-}
-
-/// A call as its caller sees it.
-pub(super) struct Call {
-    pub(super) call: CallId,
-    pub(super) id: u64,
-    /// What of the request was not given to the session yet.
-    pub(super) rest: Bytes,
-    pub(super) open: bool,
-    pub(super) enveloped: bool,
-    pub(super) received: Vec<u8>,
-    /// What was received and not consumed, as credit.
-    pub(super) unconsumed: usize,
-}
-
-/// A call as its handler sees it.
-pub(super) struct Owed {
-    pub(super) call: CallId,
-    pub(super) id: u64,
-    pub(super) received: Vec<u8>,
-    pub(super) complete: bool,
-    /// What of the answer was not given to the session yet, once it has begun.
-    pub(super) rest: Option<Bytes>,
-    pub(super) enveloped: bool,
-    /// What was received and not consumed, as credit.
-    pub(super) unconsumed: usize,
-}
-
-#[derive(Default, Debug, PartialEq, Eq, Clone, Copy)]
-pub(super) struct Count {
-    pub(super) begun: usize,
-    pub(super) answered: usize,
-    pub(super) given_up: usize,
-    pub(super) expired: usize,
-    pub(super) lost: usize,
-    /// Cancellations the server heard of.
-    pub(super) cancelled: usize,
-}
-
-impl Owed {
-    fn take(&mut self, data: &[u8]) {
-        if self.enveloped {
-            self.unconsumed += unwrap(data, &mut self.received);
-        } else {
-            self.received.extend_from_slice(data);
-        }
     }
 }
 
@@ -184,7 +138,7 @@ impl World {
                 } else {
                     Format::Enveloped
                 },
-                delivery: if self.rng.bool() {
+                delivery: if self.rng.bool() && !content::is_stream(id) {
                     Delivery::Whole
                 } else {
                     Delivery::Frames
@@ -193,7 +147,12 @@ impl World {
                     .then(|| self.now + Duration::from_micros(self.rng.u64(..500))),
                 more: open,
             };
-            let payload = self.payload(first, &request(id), enveloped);
+            let payload = self.payload(
+                first,
+                &request(id),
+                enveloped,
+                route == 3 && content::is_stream(id),
+            );
             let call = self
                 .client
                 .open(&PATHS[route], options, payload, self.now)
@@ -206,6 +165,7 @@ impl World {
             let call = Call {
                 call,
                 id,
+                route,
                 rest,
                 open,
                 enveloped,
@@ -236,7 +196,13 @@ impl World {
     }
 
     /// A piece of `whole`.
-    pub(super) fn payload(&mut self, data: Bytes, whole: &[u8], enveloped: bool) -> Payload {
+    pub(super) fn payload(
+        &mut self,
+        data: Bytes,
+        whole: &[u8],
+        enveloped: bool,
+        stream: bool,
+    ) -> Payload {
         let at = find(whole, &data);
         let unary = data.len() == whole.len() && data.len() + MESSAGE_COST <= MIN_WINDOW as usize;
         if enveloped && unary && self.rng.u8(..4) > 0 {
@@ -253,11 +219,13 @@ impl World {
                 false => MAX_CHUNK,
             };
             let piece = rest.split_to(rest.len().min(self.rng.usize(400..=most)));
+            let length = piece.len();
             let (piece, cost) = match enveloped {
+                true if stream => record(&piece, 0, piece.len()),
                 true => record(&piece, at, whole.len()),
                 false => (piece.to_vec(), 0),
             };
-            at += cost.saturating_sub(usize::from(at == 0) * MESSAGE_COST);
+            at += length;
             let head = self.rng.usize(..=24).min(piece.len());
             let chunk = Chunk::new(&piece[..head], Bytes::copy_from_slice(&piece[head..]));
             chunks.push(match self.rng.bool() {
@@ -291,7 +259,12 @@ impl World {
         } else {
             (rest, Bytes::new())
         };
-        let payload = self.payload(piece, &request(call.id), call.enveloped);
+        let payload = self.payload(
+            piece,
+            &request(call.id),
+            call.enveloped,
+            call.route == 3 && content::is_stream(call.id),
+        );
         // Not sent: the answer came early.
         call.open = self.client.send(call.call, payload, rest.is_empty()) && !rest.is_empty();
         call.rest = rest;
@@ -438,7 +411,12 @@ impl World {
         } else {
             (data, Bytes::new())
         };
-        let payload = self.payload(piece, &response(owed.id), owed.enveloped);
+        let payload = self.payload(
+            piece,
+            &response(owed.id),
+            owed.enveloped,
+            content::is_stream(owed.id),
+        );
         if !rest.is_empty() {
             assert!(self.server.send(owed.call, payload, false));
             owed.rest = Some(rest);
