@@ -265,6 +265,9 @@ impl ClientEndpoint {
             match event {
                 ClientEvent::Response { call, data, last } => {
                     let slot = state.slots.entry(call.channel);
+                    if slot.failure.is_some() {
+                        continue;
+                    }
                     slot.unread += data.len();
                     if slot.unread > self.max_unread {
                         let limit = self.max_unread;
@@ -317,6 +320,15 @@ impl ClientEndpoint {
         slot.complete = true;
         self.wakeups.add(slot.waker.take());
         self.wakeups.add(slot.sender.take());
+    }
+}
+
+/// Whatever ended the driver, be it a panic, everybody who waits gets an answer.
+impl Drop for ClientEndpoint {
+    fn drop(&mut self) {
+        if !self.shared.lock().closed {
+            self.closed(0);
+        }
     }
 }
 

@@ -25,7 +25,7 @@ const FAST: Duration = Duration::from_millis(100);
 const FREE_BYTES: u64 = 128 * 1024;
 
 /// What the sender of messages may still send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Outflow {
     credit: u64,
 }
@@ -89,7 +89,7 @@ pub(crate) enum Grant {
 }
 
 /// The receiver's side of one direction of a call.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Inflow {
     /// What every call begins with.
     initial: u64,
@@ -233,7 +233,7 @@ pub(crate) fn too_many_windows(windows: u64, used: u64) -> bool {
 }
 
 /// What all calls of a connection together may be granted beyond the windows they begin with.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Pool {
     total: u64,
     lent: u64,
@@ -287,9 +287,14 @@ impl Pool {
 
     /// A call waits for the rest of a message.
     pub(crate) fn wait(&mut self, channel: ChannelId) {
-        if !self.waiting.contains(&channel) {
+        if !self.waits(channel) {
             self.waiting.push_back(channel);
         }
+    }
+
+    /// Whether the call of a channel waits.
+    pub(crate) fn waits(&self, channel: ChannelId) -> bool {
+        self.waiting.contains(&channel)
     }
 
     /// Whether somebody waits, so that a newcomer has to stand behind.

@@ -31,6 +31,12 @@ mod batch_tests;
 #[cfg(test)]
 mod calls_tests;
 #[cfg(test)]
+mod cancel_tests;
+#[cfg(test)]
+mod credit_model_tests;
+#[cfg(test)]
+mod credit_tests;
+#[cfg(test)]
 mod event_stream_tests;
 #[cfg(test)]
 mod hello_tests;

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use iip_core::client::Client;
@@ -15,6 +16,9 @@ use iip_core::server::{
 use iip_core::session::{Chunk, Delivery, Format, MESSAGE_COST, Payload};
 use iip_core::wire::Path;
 use iip_core::wire::record::{RecordKind, encode_header, split_record};
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 
 use crate::running::{Running, echo, limited};
 
@@ -277,4 +281,145 @@ async fn a_sender_that_is_dropped_cancels_its_request() {
     let over = poll_fn(|cx| Poll::Ready(sender.poll_ready(cx))).await;
     assert!(matches!(over, Poll::Ready(Err(_))), "the call was given up");
     assert_eq!(client.call("/echo", "after").await.unwrap(), "after");
+}
+
+/// Takes nothing until it is told to.
+fn stalled(permit: Arc<Semaphore>) -> Arc<dyn Route> {
+    streaming(move |frames, response| {
+        let permit = Arc::clone(&permit);
+        async move {
+            let _permit = permit.acquire().await;
+            mirror(frames, response).await
+        }
+    })
+}
+
+/// Pushes as much as there is room for; returns how much that was.
+async fn fill(sender: &mut CallSender, text: &[u8]) -> usize {
+    let mut bytes = 0;
+    loop {
+        let room = poll_fn(|cx| Poll::Ready(sender.poll_ready(cx))).await;
+        match room {
+            Poll::Ready(room) => room.unwrap(),
+            Poll::Pending => return bytes,
+        }
+        sender.push(message(text), false).unwrap();
+        bytes += text.len();
+    }
+}
+
+/// In virtual time, in which only waiting costs any: calls beside streams that nobody reads take none, at either end, and
+/// what the streams hold is bounded.
+#[tokio::test(start_paused = true)]
+async fn a_stalled_stream_holds_up_nobody_and_holds_little() {
+    let permit = Arc::new(Semaphore::new(0));
+    let path = Path::from_static("/t.S/Stalled");
+    let builder = routes().route(&path, stalled(Arc::clone(&permit)));
+    let server = Running::start_on(builder, "memory://stalled").await;
+    let client = server.builder().max_connections(1).connect().await.unwrap();
+    let mut senders = Vec::new();
+    let mut inboxes = Vec::new();
+    // Requests whose handlers do not read, and responses that nobody reads.
+    for _ in 0..100 {
+        let (sender, inbox) =
+            open(&client, "/t.S/Stalled", Payload::Whole(Bytes::new()), false).await;
+        senders.push(sender);
+        inboxes.push(inbox);
+        let first = Payload::from(vec![message(b"1000000")]);
+        inboxes.push(open(&client, "/t.S/Count", first, true).await.1);
+    }
+    let mut sent = 0;
+    for round in 0..20 {
+        for sender in &mut senders {
+            sent += fill(sender, &[1; 1000]).await;
+        }
+        let start = Instant::now();
+        for _ in 0..10 {
+            assert_eq!(client.call("/echo", "beside").await.unwrap(), "beside");
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO, "round {round}");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    // Credit for a window each, and what may be queued.
+    assert!(sent < 100 * 110_000, "{sent}");
+    assert_eq!(client.connections(), 1);
+    // They go on as if nothing had been.
+    permit.add_permits(100);
+    for sender in &mut senders {
+        assert!(ready(sender).await);
+        sender.push(message(b"last"), true).unwrap();
+    }
+    let mut received = 0;
+    for inbox in inboxes.iter_mut().step_by(2) {
+        while let Some((kind, payload)) = inbox.next().await {
+            if kind == RecordKind::MESSAGE {
+                received += payload.len();
+            }
+        }
+    }
+    assert_eq!(received, sent + 100 * 4);
+    // Who is given up is told so at once.
+    drop(inboxes);
+    drop(senders);
+    assert_eq!(client.call("/echo", "after").await.unwrap(), "after");
+}
+
+/// Tells when it is dropped.
+struct Told(mpsc::UnboundedSender<&'static str>, &'static str);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let _ = self.0.send(self.1);
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_given_up_ends_on_its_server() {
+    let (gone, mut hears) = mpsc::unbounded_channel();
+    let waits = |what: &'static str| {
+        let gone = gone.clone();
+        streaming(move |mut frames, mut response| {
+            let told = Told(gone.clone(), what);
+            async move {
+                let _told = told;
+                let _ = poll_fn(|cx| frames.poll_frame(cx)).await;
+                let _ = told_of_end(&mut response).await;
+                std::future::pending().await
+            }
+        })
+    };
+    let builder = routes().route(&Path::from_static("/t.S/Waits"), waits("stream"));
+    let server = Running::start(builder).await;
+    let client = server.client().await;
+    let first = || Payload::from(vec![message(b"first")]);
+    // Complete or open, by its receiver or by its sender.
+    let halves = open(&client, "/t.S/Waits", first(), true).await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    drop(halves);
+    assert_eq!(limited(hears.recv()).await, Some("stream"));
+    let (sender, inbox) = open(&client, "/t.S/Waits", first(), false).await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    drop(inbox);
+    assert_eq!(limited(hears.recv()).await, Some("stream"));
+    drop(sender);
+    let (sender, mut inbox) = open(&client, "/t.S/Waits", first(), false).await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    sender.cancel();
+    assert_eq!(limited(hears.recv()).await, Some("stream"));
+    let (kind, text) = inbox.next().await.unwrap();
+    assert_eq!((kind, &text[..]), (RecordKind::TRAILER, &b"Cancelled"[..]));
+    // A unary call.
+    let connection = client.ready(None).await.unwrap();
+    let payload = Payload::Whole(record(RecordKind::MESSAGE, b"x"));
+    let path = Path::from_static("/t.S/Waits");
+    let call = connection.call(&path, Format::Enveloped, payload, None);
+    let given_up = tokio::time::timeout(Duration::from_millis(5), call).await;
+    assert!(given_up.is_err());
+    assert_eq!(limited(hears.recv()).await, Some("stream"));
+    assert_eq!(client.call("/echo", "after").await.unwrap(), "after");
+    assert_eq!(client.connections(), 1);
+}
+
+async fn told_of_end(response: &mut FrameSender) {
+    poll_fn(|cx| response.poll_closed(cx)).await;
 }

@@ -60,7 +60,7 @@ impl Answers {
 
     /// The status of a handler that failed, with the trailers it had set.
     fn failure(&mut self) -> Status {
-        let failed = std::mem::replace(&mut self.result, Some(Ok(())));
+        let failed = self.result.replace(Ok(()));
         let mut status = match failed {
             Some(Err(status)) => status,
             _ => super::failure::panicked(),

@@ -273,3 +273,33 @@ fn the_framework_answers_in_the_callers_form() {
         );
     }
 }
+
+#[test]
+fn a_call_that_ends_fires_its_token_and_no_later_one() {
+    let tokens = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let kept = Arc::clone(&tokens);
+    let mut runner = route(move |request: Request<String>| {
+        kept.lock().unwrap().push(request.cancellation());
+        async move {
+            if request.get_ref() == "never" {
+                std::future::pending::<()>().await;
+            }
+            Ok(Response::new(String::new()))
+        }
+    })
+    .runner();
+    let fired = |tokens: &std::sync::Mutex<Vec<crate::Cancellation>>| {
+        let tokens = tokens.lock().unwrap();
+        tokens
+            .iter()
+            .map(|token| token.is_cancelled())
+            .collect::<Vec<_>>()
+    };
+    call(&mut runner, bare("you"), true);
+    call(&mut runner, bare("you"), true);
+    runner.as_mut().begin(incoming(bare("never"), true));
+    assert!(poll(&mut runner).is_pending());
+    assert_eq!(fired(&tokens), [true, true, false]);
+    drop(runner);
+    assert_eq!(fired(&tokens), [true, true, true]);
+}

@@ -15,6 +15,7 @@ mod raw;
 mod settings;
 mod shutdown;
 mod streaming;
+mod streaming_ends;
 mod streaming_limits;
 mod streams;
 mod tidy;

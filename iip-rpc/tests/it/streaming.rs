@@ -148,7 +148,7 @@ async fn too_large_an_answer_fails_the_call(client: Client<impl RpcService>, _: 
     // Only a connection has a limit.
     let answer = client.list(command("size 5000000")).await;
     if let Err(status) = answer {
-        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
         assert!(status.message().contains("max_message"), "{status}");
     }
 }

@@ -421,3 +421,119 @@ async fn a_stream_that_always_has_something_lets_others_run() {
         answers.message().await.unwrap();
     }
 }
+
+/// Waits until nothing goes on any more: virtual time passes only then.
+async fn quiet() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_waits_for_a_client_that_does_not_read() {
+    let streams = Streams::new();
+    let client = in_memory(&streams).await;
+    let mut answers = client
+        .list(command("count 1000000"))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(answers.message().await.unwrap().as_deref(), Some("0"));
+    quiet().await;
+    let sent = streams.1.sent.load(Ordering::SeqCst);
+    // A window of messages that cost about 70 each, and 64 KiB of their records, about 7 bytes each.
+    assert!(sent < 12_000, "{sent}");
+    quiet().await;
+    assert_eq!(streams.1.sent.load(Ordering::SeqCst), sent);
+    // Other calls of the connection go on, and this one as soon as it is read.
+    assert_eq!(client.one(7).await.unwrap(), 7);
+    for text in numbers(5000).into_iter().skip(1) {
+        assert_eq!(answers.message().await.unwrap(), Some(text));
+    }
+    drop(answers);
+    idle(&streams.1).await;
+    assert_eq!(client.one(8).await.unwrap(), 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_waits_for_a_handler_that_does_not_read() {
+    let streams = Streams::new();
+    let client = in_memory(&streams).await;
+    let (out, mut notes) = client.chat(Request::new(())).await.unwrap();
+    // The handler answers each, and stops reading when nobody reads its answers.
+    let mut sent = 0;
+    loop {
+        while out.try_send(sent.to_string()).is_ok() {
+            sent += 1;
+        }
+        let before = sent;
+        quiet().await;
+        if out.try_send(sent.to_string()).is_ok() {
+            sent += 1;
+        }
+        if sent == before {
+            break;
+        }
+    }
+    // Windows grow while the handler reads: to 4 MiB at most.
+    assert!(sent < 100_000, "{sent}");
+    assert_eq!(client.one(7).await.unwrap(), 7);
+    for text in numbers(sent) {
+        assert_eq!(notes.message().await.unwrap(), Some(text));
+    }
+    out.finish().await.unwrap();
+    assert_eq!(notes.message().await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_message_to_a_client_that_does_not_read_waits_and_arrives() {
+    let streams = Streams::new();
+    let client = in_memory(&streams).await;
+    let size = 3_000_000;
+    let mut stalled = Vec::new();
+    for _ in 0..20 {
+        let answers = client.list(command(format!("size {size}"))).await.unwrap();
+        stalled.push(answers.into_inner());
+    }
+    quiet().await;
+    assert_eq!(client.one(7).await.unwrap(), 7);
+    for mut answers in stalled {
+        let message = answers.message().await.unwrap().unwrap();
+        assert_eq!(message.len(), size);
+        assert_eq!(answers.message().await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn calls_given_up_at_any_moment_leave_nothing_behind() {
+    let streams = Streams::new();
+    let client = over_tcp(&streams).await;
+    for round in 0..300usize {
+        let turns = round % 7;
+        let list = client.list(command("wait 100"));
+        let chat = async {
+            let (out, mut notes) = client.chat(Request::new(())).await?;
+            for text in numbers(turns) {
+                out.send(text).await?;
+            }
+            notes.message().await
+        };
+        let record = async {
+            let (out, reply) = client.record(Request::new(())).await?;
+            out.send(1).await?;
+            reply.await
+        };
+        let give_up = async {
+            for _ in 0..round % 11 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = give_up => {}
+            _ = list, if round % 3 == 0 => {}
+            _ = chat, if round % 3 == 1 => {}
+            _ = record, if round % 3 == 2 => {}
+        }
+    }
+    assert_eq!(client.one(7).await.unwrap(), 7);
+    idle(&streams.1).await;
+}

@@ -77,11 +77,16 @@ impl<L: Lookup> ServerSession<L> {
         for id in late {
             let channel = self.channels.entry(id);
             if let Reception::Assembly(assembling) = std::mem::take(&mut channel.reception) {
+                let starved = self.pool.waits(id);
                 let request = self.end_assembling(id, *assembling).1;
-                let answer = ErrorReply::new(
-                    ErrorReply::DEADLINE_EXCEEDED,
-                    "the request did not arrive in time (assembly_timeout, assembly_stall)",
-                );
+                let answer = if starved {
+                    let text = "no credit for the rest of the request in time (receive_budget)";
+                    ErrorReply::new(ErrorReply::OVERLOADED, text)
+                } else {
+                    let text =
+                        "the request did not arrive in time (assembly_timeout, assembly_stall)";
+                    ErrorReply::new(ErrorReply::DEADLINE_EXCEEDED, text)
+                };
                 let _ = self.refuse_request(id, false, request.path, &answer, now);
             }
         }
