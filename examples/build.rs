@@ -1,5 +1,14 @@
 //! Generates the code of every example's services.
 
 fn main() -> iip_codegen::Result {
-    iip_codegen::compile("../proto/helloworld/helloworld.proto")
+    iip_codegen::configure()
+        // A method that an example leaves out answers UNIMPLEMENTED. Without this it must not be left out.
+        .default_stubs(true)
+        // Structs that answer in tests, for the example `in-process`.
+        .mock(true)
+        .compile([
+            "../proto/errands/errands.proto",
+            "../proto/helloworld/helloworld.proto",
+            "../proto/routeguide/routeguide.proto",
+        ])
 }

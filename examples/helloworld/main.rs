@@ -2,7 +2,7 @@
 //! and prints the reply. `cargo run -p iip-examples --bin helloworld`
 
 use std::error::Error;
-use std::io::{BufRead, BufReader, Write, stdout};
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 /// The code generated from `proto/helloworld/helloworld.proto`.
@@ -33,7 +33,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
         .add_service(GreeterServer::new(MyGreeter))
         .bind("127.0.0.1:0")
         .await?;
-    writeln!(stdout(), "{}", server.local_addr())?;
+    println!("{}", server.local_addr());
     server.serve().await?;
     Ok(())
 }
@@ -43,12 +43,13 @@ async fn greet(address: &str) -> Result<(), Box<dyn Error>> {
     let name = String::from("world");
     let reply = greeter.say_hello(HelloRequest { name }).await?;
     let process = std::process::id();
-    writeln!(
-        stdout(),
-        "{} (printed by process {process})",
-        reply.get_ref().message
-    )?;
-    Ok(())
+    let message = reply.into_inner().message;
+    println!("{message} (printed by process {process})");
+    if message.starts_with("Hello world") {
+        Ok(())
+    } else {
+        Err("that is no greeting".into())
+    }
 }
 
 /// Stops the server's process when the client is done, however it ends.

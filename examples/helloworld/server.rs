@@ -1,17 +1,16 @@
-//! Says hello to whoever calls. `cargo run -p iip-examples --bin helloworld-server [address]`
+//! Says hello to whoever calls. `cargo run -p iip-examples --bin helloworld-server`
+//!
+//! The runtime is the program's own here; `main.rs` beside it does without.
 
 use std::error::Error;
-use std::io::{Write, stdout};
-use std::time::Duration;
 
+use helloworld::{Greeter, GreeterServer, HelloReply, HelloRequest};
 use iip_rpc::{Request, Response, Server, Status};
 
 /// The code generated from `proto/helloworld/helloworld.proto`.
 pub mod helloworld {
     iip_rpc::include_proto!("helloworld");
 }
-
-use helloworld::{Greeter, GreeterServer, HelloReply, HelloRequest};
 
 struct MyGreeter;
 
@@ -21,27 +20,19 @@ impl Greeter for MyGreeter {
         request: Request<HelloRequest>,
     ) -> Result<Response<HelloReply>, Status> {
         let name = request.into_inner().name;
-        Ok(HelloReply {
+        Ok(Response::new(HelloReply {
             message: format!("Hello {name}!"),
-        }
-        .into())
+        }))
     }
 }
 
-async fn serve(address: &str) -> Result<(), Box<dyn Error>> {
-    let server = Server::builder()
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    Server::builder()
         .add_service(GreeterServer::new(MyGreeter))
-        .bind(address)
-        .await?;
-    writeln!(stdout(), "{}", server.local_addr())?;
-    let signal = iip_rpc::tokio::signal::ctrl_c();
-    server
-        .serve_with_shutdown(signal, Duration::from_secs(30))
+        .bind("127.0.0.1:9090")
+        .await?
+        .serve()
         .await?;
     Ok(())
-}
-
-fn main() -> Result<(), Box<dyn Error>> {
-    let address = std::env::args().nth(1);
-    iip_rpc::run(serve(address.as_deref().unwrap_or("127.0.0.1:9090")))
 }

@@ -11,9 +11,12 @@ mod code;
 mod codec;
 #[doc(hidden)]
 pub mod codegen;
+mod compression;
 mod deadline;
+pub mod details;
 mod envelope;
 mod extensions;
+pub mod layer;
 pub mod metadata;
 mod method;
 mod plain;
@@ -24,6 +27,8 @@ pub mod server;
 mod service;
 mod status;
 mod stream;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[cfg(test)]
 mod cancellation_tests;
@@ -47,6 +52,7 @@ pub use bytes;
 pub use cancellation::Cancellation;
 pub use client::Channel;
 pub use code::Code;
+pub use compression::Encoding;
 pub use extensions::Extensions;
 pub use iip_core;
 pub use iip_core::Outcome;

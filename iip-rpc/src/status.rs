@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::details::Details;
 use crate::{Code, Metadata, MetadataError, Outcome};
 
 /// What most functions of this crate return.
@@ -26,7 +27,7 @@ struct Inner {
     code: Code,
     outcome: Option<Outcome>,
     message: Cow<'static, str>,
-    details: Bytes,
+    details: Details,
     metadata: Metadata,
     source: Option<Arc<dyn Error + Send + Sync>>,
     phase: Option<&'static str>,
@@ -41,7 +42,7 @@ impl Status {
                 code,
                 outcome: None,
                 message: message.into(),
-                details: Bytes::new(),
+                details: Details::default(),
                 metadata: Metadata::new(),
                 source: None,
                 phase: None,
@@ -60,8 +61,8 @@ impl Status {
         &self.inner.message
     }
 
-    /// Bytes of the application's own; empty when there are none.
-    pub fn details(&self) -> &Bytes {
+    /// What travels with the status for programs; empty when there is nothing.
+    pub fn details(&self) -> &Details {
         &self.inner.details
     }
 
@@ -93,7 +94,19 @@ impl Status {
     /// Sets the details: bytes of the application's own. What exceeds 8 KiB is not sent at all.
     #[must_use]
     pub fn with_details(mut self, details: impl Into<Bytes>) -> Self {
-        self.inner.details = details.into();
+        self.inner.details = Details::from(details.into());
+        self
+    }
+
+    /// Adds a standard detail to those there are, or any other message that has a name. Details that were set as bytes
+    /// of another kind are replaced. All together may have 8 KiB when they travel: what exceeds it is not sent at all.
+    #[cfg(feature = "details")]
+    #[must_use]
+    pub fn with_detail(mut self, detail: &impl crate::details::Detail) -> Self {
+        self.inner.details = self
+            .inner
+            .details
+            .with(self.inner.code, &self.inner.message, detail);
         self
     }
 
@@ -224,7 +237,7 @@ impl fmt::Debug for Status {
         out.field("code", &inner.code)
             .field("message", &inner.message);
         if !inner.details.is_empty() {
-            out.field("details", &inner.details);
+            out.field("details", inner.details.as_bytes());
         }
         if !inner.metadata.is_empty() {
             out.field("metadata", &inner.metadata);

@@ -7,7 +7,8 @@ use iip_core::transport::{Address, AddressError, TcpOptions};
 
 use super::Channel;
 use crate::deadline::DEFAULT_TIMEOUT;
-use crate::{Outcome, Status};
+use crate::layer::{BoxError, BoxedService, Layer, Layers, Service};
+use crate::{Body, Outcome, Request, Response, Status};
 
 /// Collects how a [`Channel`] is to behave; made by [`Channel::builder`]. Every setting has a default that suits a
 /// service inside a data centre.
@@ -18,6 +19,7 @@ pub struct ChannelBuilder {
     limits: Limits,
     timeout: Option<Duration>,
     max_message: usize,
+    layers: Layers,
 }
 
 impl Channel {
@@ -47,6 +49,7 @@ impl ChannelBuilder {
             limits: Limits::default(),
             timeout: Some(DEFAULT_TIMEOUT),
             max_message: 4 * 1024 * 1024,
+            layers: Layers::default(),
         }
     }
 
@@ -124,6 +127,19 @@ impl ChannelBuilder {
         self.set(ClientBuilder::plain)
     }
 
+    /// Puts a layer around the channel's calls, inside the layers added before: any layer of tower's whose service can be
+    /// cloned, or one of [`layer`](crate::layer). The deadline of a call begins before its layers.
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<BoxedService> + Send + 'static,
+        L::Service: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+        <L::Service as Service<Request<Body>>>::Error: Into<BoxError>,
+        <L::Service as Service<Request<Body>>>::Future: Send,
+    {
+        self.layers.push(layer);
+        self
+    }
+
     /// Connects.
     ///
     /// # Errors
@@ -134,8 +150,8 @@ impl ChannelBuilder {
     ///
     /// Dropping the future closes what was opened.
     pub async fn connect(self) -> Result<Channel, Status> {
-        let (client, timeout, max_message) = self.finish()?;
-        Ok(channel(client.connect().await?, timeout, max_message))
+        let (client, rest) = self.finish()?;
+        Ok(rest.channel(client.connect().await?))
     }
 
     /// Makes a channel that connects when the first call is made, which must be inside a runtime.
@@ -144,11 +160,11 @@ impl ChannelBuilder {
     ///
     /// `INVALID_ARGUMENT` when the target is not an address.
     pub fn connect_lazy(self) -> Result<Channel, Status> {
-        let (client, timeout, max_message) = self.finish()?;
-        Ok(channel(client.connect_lazy(), timeout, max_message))
+        let (client, rest) = self.finish()?;
+        Ok(rest.channel(client.connect_lazy()))
     }
 
-    fn finish(self) -> Result<(ClientBuilder, Option<Duration>, usize), Status> {
+    fn finish(self) -> Result<(ClientBuilder, Rest), Status> {
         let client = self.client.map_err(|error| {
             Status::invalid_argument(error.to_string())
                 .with_source(Arc::new(error) as Arc<_>)
@@ -156,11 +172,25 @@ impl ChannelBuilder {
                 .with_outcome(Outcome::NotSent)
         })?;
         let limits = self.limits.max_message(self.max_message);
-        Ok((client.limits(limits), self.timeout, self.max_message))
+        let rest = Rest {
+            timeout: self.timeout,
+            max_message: self.max_message,
+            layers: self.layers,
+        };
+        Ok((client.limits(limits), rest))
     }
 }
 
-fn channel(client: Client, timeout: Option<Duration>, max_message: usize) -> Channel {
-    let endpoint = client.address().to_string().into();
-    Channel::new(client, endpoint, timeout, max_message)
+/// What of the settings is the channel's own.
+struct Rest {
+    timeout: Option<Duration>,
+    max_message: usize,
+    layers: Layers,
+}
+
+impl Rest {
+    fn channel(self, client: Client) -> Channel {
+        let endpoint = client.address().to_string().into();
+        Channel::new(client, endpoint, self.timeout, self.max_message).layered(self.layers)
+    }
 }

@@ -11,8 +11,9 @@ use iip_core::{Error, Outcome};
 
 use super::stream::{Pump, Responses};
 use crate::body::{Callee, Kind};
-use crate::deadline::{NO_DEADLINE, now, whole_microseconds};
+use crate::deadline::{NO_DEADLINE, after, now, whole_microseconds};
 use crate::envelope::{self, Direction, Head, MessageBytes, Trailer};
+use crate::layer::{BoxedService, Endpoint, Layered, Layers};
 use crate::stream::Inbound;
 use crate::{
     Body, Code, Metadata, MethodDescriptor, MethodKind, Request, Response, RpcService, Status,
@@ -27,6 +28,8 @@ pub struct Channel {
     endpoint: Arc<str>,
     timeout: Option<Duration>,
     max_message: usize,
+    /// This channel without layers, inside its layers.
+    layers: Option<Arc<Layered<BoxedService>>>,
 }
 
 impl Channel {
@@ -46,7 +49,39 @@ impl Channel {
             endpoint,
             timeout,
             max_message,
+            layers: None,
         }
+    }
+
+    pub(super) fn layered(self, layers: Layers) -> Self {
+        if layers.is_empty() {
+            return self;
+        }
+        let stack = layers.around(self.clone());
+        Self {
+            layers: Some(Arc::new(stack)),
+            ..self
+        }
+    }
+
+    /// Makes a call through the layers. Its deadline begins before them: what they wait counts.
+    async fn call_layered(
+        &self,
+        layers: &Layered<BoxedService>,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, Status> {
+        let unary = |method: &MethodDescriptor| method.kind() == MethodKind::Unary;
+        if request.deadline().is_none() && request.method().is_some_and(unary) {
+            request.set_deadline(self.timeout.and_then(after));
+        }
+        request
+            .extensions_mut()
+            .insert(Endpoint(Arc::clone(&self.endpoint)));
+        let result = layers.start(request).await;
+        result.map_err(|status| match status.endpoint() {
+            Some(_) => status,
+            None => self.here(status),
+        })
     }
 
     fn failed(&self, error: Error) -> Status {
@@ -132,6 +167,9 @@ enum Timeout {
 
 impl RpcService for Channel {
     async fn call(&self, request: Request<Body>) -> Result<Response<Body>, Status> {
+        if let Some(layers) = &self.layers {
+            return self.call_layered(layers, request).await;
+        }
         let Some(method) = request.method() else {
             return Err(self.not_sent(Status::internal("the request names no method")));
         };

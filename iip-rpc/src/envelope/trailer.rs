@@ -67,7 +67,7 @@ impl Trailer {
             code: code.as_i32(),
             message: cut(status.message()).to_owned(),
             details: if details.len() <= MAX_DETAILS {
-                details.clone()
+                details.as_bytes().clone()
             } else {
                 Bytes::new()
             },

@@ -12,15 +12,23 @@ pub struct MetadataKey {
 }
 
 /// A key that holds one of these is taken for a secret, and its values are kept out of logs.
-const SENSITIVE: [&str; 8] = [
+const SENSITIVE: [&str; 16] = [
     "authorization",
+    "x-auth",
     "cookie",
     "token",
+    "bearer",
+    "jwt",
     "secret",
     "password",
+    "passwd",
+    "passphrase",
     "credential",
+    "signature",
+    "session-id",
     "api-key",
     "apikey",
+    "private-key",
 ];
 
 impl MetadataKey {
@@ -59,9 +67,16 @@ impl MetadataKey {
         self.text.ends_with("-bin")
     }
 
-    /// Whether values under this key look like secrets, by its name, and are kept out of [`Debug`](fmt::Debug) output.
+    /// Whether values under this key look like secrets, by its name (`authorization`, `cookie`, anything with `token`,
+    /// `secret`, `api-key`, …), and are kept out of [`Debug`](fmt::Debug) output.
     pub fn is_sensitive(&self) -> bool {
-        SENSITIVE.iter().any(|word| self.text.contains(word))
+        let same = |one: u8, other: u8| one == other || other == b'-' && matches!(one, b'_' | b'.');
+        SENSITIVE.iter().any(|word| {
+            self.text.as_bytes().windows(word.len()).any(|part| {
+                let mut pairs = part.iter().zip(word.bytes());
+                pairs.all(|(one, other)| same(*one, other))
+            })
+        })
     }
 }
 

@@ -111,6 +111,38 @@ fn secrets_stay_out_of_debug_output() {
     );
 }
 
+#[test]
+fn keys_of_secrets_are_known_by_their_names() {
+    for key in [
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "set-cookie",
+        "x-access-token",
+        "token-bin",
+        "x-api-key",
+        "x_api_key",
+        "my.api.key",
+        "client-secret",
+        "x-auth-request",
+        "db-password",
+        "aws-session-id",
+        "x-amz-signature",
+    ] {
+        assert!(MetadataKey::from_static(key).is_sensitive(), "{key}");
+    }
+    for key in [
+        "author",
+        "traceparent",
+        "x-request-id",
+        "user-agent",
+        "key",
+        "session",
+    ] {
+        assert!(!MetadataKey::from_static(key).is_sensitive(), "{key}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_text_is_refused_or_kept(key: String, value: String) {

@@ -7,15 +7,19 @@ use iip_core::server::{ConnectionLimits, Handler, Listener, ServerBuilder as Cor
 use iip_core::session::Limits;
 use iip_core::transport::TcpOptions;
 
+use super::layered;
 use super::{Methods, NamedService, Server};
 use crate::deadline::DEFAULT_TIMEOUT;
+use crate::layer::{BoxError, BoxedService, Layer, Layers, Service};
+use crate::{Body, Request, Response};
 
 /// Collects what a [`Server`] is to do; made by [`Server::builder`]. Every setting has a default that suits a service
 /// inside a data centre.
 #[must_use = "a builder does nothing until it is bound"]
 pub struct ServerBuilder {
     core: Core,
-    services: Vec<Methods>,
+    services: Vec<(Methods, Layers)>,
+    layers: Layers,
     limits: Limits,
     max_message: usize,
 }
@@ -32,6 +36,7 @@ impl ServerBuilder {
         Self {
             core: Core::default().default_timeout(Some(DEFAULT_TIMEOUT)),
             services: Vec::new(),
+            layers: Layers::default(),
             limits: Limits::default(),
             max_message: 4 * 1024 * 1024,
         }
@@ -45,7 +50,39 @@ impl ServerBuilder {
     /// Serves the methods of a generated server struct. Any number of services share the port; two of the same name
     /// are an error when the server is made.
     pub fn add_service<S: NamedService>(mut self, service: S) -> Self {
-        self.services.push(service.methods().clone());
+        self.services
+            .push((service.methods().clone(), Layers::default()));
+        self
+    }
+
+    /// [`add_service`](Self::add_service) with a layer around the calls of this service alone, inside those of
+    /// [`layer`](Self::layer). Several layers come as one: a pair of two, or tower's `ServiceBuilder`.
+    pub fn add_layered_service<S, L>(mut self, service: S, layer: L) -> Self
+    where
+        S: NamedService,
+        L: Layer<BoxedService> + Send + 'static,
+        L::Service: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+        <L::Service as Service<Request<Body>>>::Error: Into<BoxError>,
+        <L::Service as Service<Request<Body>>>::Future: Send,
+    {
+        let mut layers = Layers::default();
+        layers.push(layer);
+        self.services.push((service.methods().clone(), layers));
+        self
+    }
+
+    /// Puts a layer around the calls of all services, inside the layers added before: any layer of tower's whose service
+    /// can be cloned, or one of [`layer`](crate::layer). It sees the calls of methods that there are, with their messages
+    /// still encoded; not raw paths, and not what is refused before, such as calls beyond
+    /// [`max_in_flight`](Self::max_in_flight).
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<BoxedService> + Send + 'static,
+        L::Service: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+        <L::Service as Service<Request<Body>>>::Error: Into<BoxError>,
+        <L::Service as Service<Request<Body>>>::Future: Send,
+    {
+        self.layers.push(layer);
         self
     }
 
@@ -144,14 +181,14 @@ impl ServerBuilder {
     fn finish(self) -> io::Result<Core> {
         let mut names = HashSet::new();
         let mut core = self.core.limits(self.limits.max_message(self.max_message));
-        for service in &self.services {
+        for (service, _) in &self.services {
             if !names.insert(service.name()) {
                 let text = format!("the service {} was added twice", service.name());
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
             }
-            for (method, route) in service.routes(self.max_message) {
-                core = core.route(method.wire_path(), route);
-            }
+        }
+        for (method, route) in layered::routes(self.services, self.layers, self.max_message) {
+            core = core.route(method.wire_path(), route);
         }
         Ok(core)
     }
@@ -161,6 +198,7 @@ impl fmt::Debug for ServerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerBuilder")
             .field("services", &self.services)
+            .field("layers", &self.layers)
             .field("limits", &self.limits)
             .field("max_message", &self.max_message)
             .finish_non_exhaustive()

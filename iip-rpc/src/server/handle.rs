@@ -36,7 +36,8 @@ where
     let request = request.give(message);
     let future = catch_unwind(AssertUnwindSafe(|| handler(request))).map_err(|_| panicked())?;
     let _over = Over(call.scope);
-    encode(guarded(future, call.deadline, call.timed).await?, method)
+    let response = guarded(future, call.deadline, call.timed).await;
+    encode(response.map_err(ran)?, method)
 }
 
 /// Ends the call that a handler was run for.

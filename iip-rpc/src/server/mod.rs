@@ -5,6 +5,7 @@ mod builder;
 mod dispatch;
 mod failure;
 mod handle;
+mod layered;
 mod methods;
 mod route;
 mod serve;

@@ -15,7 +15,7 @@ use crate::cancellation::Scope;
 use crate::deadline::{Inherit, now, on_arrival};
 use crate::envelope::{self, Direction, Head, MessageBytes, Trailer};
 use crate::stream::cancelled;
-use crate::{MethodDescriptor, Request, Response, Status, plain};
+use crate::{Body, MethodDescriptor, Request, Response, Status, plain};
 
 /// A unary method behind a connection: decodes what arrives, runs the handler, encodes what it answers.
 pub(crate) struct UnaryRoute<F, Req, Res> {
@@ -78,7 +78,7 @@ struct UnaryRunner<F, Fut, Req, Res> {
 }
 
 /// Reads a request up to its message, which is decoded where the handler runs.
-fn read(
+pub(super) fn read(
     incoming: Incoming,
     descriptor: &'static MethodDescriptor,
     max_message: usize,
@@ -193,7 +193,12 @@ fn succeeded<Res: Message>(
     descriptor: &MethodDescriptor,
     enveloped: bool,
 ) -> Result<Payload, Status> {
-    let (body, response) = handle::encode(response, descriptor)?.take();
+    encoded(handle::encode(response, descriptor)?, enveloped)
+}
+
+/// The response of a method whose message is encoded.
+pub(super) fn encoded(response: Response<Body>, enveloped: bool) -> Result<Payload, Status> {
+    let (body, response) = response.take();
     let message = body.into_message()?;
     Ok(if enveloped {
         envelope::write(

@@ -1,6 +1,8 @@
 //! Integration tests: services as the code generator writes them, called in every way there is.
 
 mod allocations;
+#[cfg(feature = "testing")]
+mod faults;
 #[allow(
     dead_code,
     unreachable_pub,
@@ -9,6 +11,8 @@ mod allocations;
 )]
 mod greeter;
 mod in_process;
+mod layered_streams;
+mod layers;
 mod native;
 mod plain;
 mod raw;

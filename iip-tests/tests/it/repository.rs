@@ -56,6 +56,34 @@ fn the_architecture_fits_two_hundred_lines() {
 }
 
 #[test]
+fn every_example_is_listed_and_run() {
+    let (readme, list, ci) = (
+        read("README.md"),
+        read("examples/README.md"),
+        read(".ci/run"),
+    );
+    let folders = fs::read_dir(repository().join("examples")).expect("examples can be read");
+    let mut names: Vec<String> = folders
+        .filter_map(Result::ok)
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    assert!(names.len() >= 6, "{names:?}");
+    for name in &names {
+        let in_readme = format!("[{name}](examples/{name})");
+        assert!(readme.contains(&in_readme), "README.md lacks {name}");
+        let in_list = format!("[{name}]({name})");
+        assert!(list.contains(&in_list), "examples/README.md lacks {name}");
+        let mut run = ci
+            .lines()
+            .filter(|line| line.contains("example"))
+            .flat_map(|line| line.split([' ', ';']));
+        assert!(run.any(|word| word == name), ".ci/run does not run {name}");
+    }
+}
+
+#[test]
 fn links_between_documents_lead_somewhere() {
     let mut broken = Vec::new();
     for document in [
@@ -64,7 +92,9 @@ fn links_between_documents_lead_somewhere() {
         "CONTRIBUTING.md",
         "SECURITY.md",
         "CHANGELOG.md",
+        "docs/from-tonic.md",
         "docs/protocol.md",
+        "examples/README.md",
         "docs/interop.md",
     ] {
         let text = read(document);

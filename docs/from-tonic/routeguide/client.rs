@@ -1,0 +1,15 @@
+//! The route guide's client, written for tonic.
+
+mod travel;
+
+use std::error::Error;
+
+/// The code generated from `proto/routeguide/routeguide.proto`.
+pub mod routeguide {
+    tonic::include_proto!("routeguide");
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    travel::travel("127.0.0.1:9091").await
+}

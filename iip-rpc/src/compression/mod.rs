@@ -1,0 +1,21 @@
+//! Encodings that messages may travel in. Each needs the feature of its name; without one a peer is told of none, and
+//! nothing is compressed. Pure, no input and output.
+
+mod bounded;
+mod encoding;
+#[cfg(feature = "gzip")]
+mod gzip;
+#[cfg(feature = "lz4")]
+mod lz4;
+#[cfg(feature = "zstd")]
+mod zstd;
+
+#[cfg(test)]
+mod encoding_tests;
+
+#[cfg_attr(
+    not(test),
+    expect(unused_imports, reason = "the envelope does not compress yet")
+)]
+pub(crate) use bounded::CompressionError;
+pub use encoding::Encoding;
