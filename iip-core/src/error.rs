@@ -42,6 +42,8 @@ pub enum ErrorKind {
     TooLarge,
     /// No channel became free, and too many calls wait for one already.
     QueueFull,
+    /// The caller gave the call up before anything of it was sent.
+    Withdrawn,
     /// The request cannot be sent: it is empty, or its path is not one.
     Invalid,
 }

@@ -210,6 +210,10 @@ fn release(state: &mut ClientState, call: CallId) -> Option<Waker> {
 
 pub(super) fn abandon(shared: &ClientShared, call: CallId) {
     let mut state = shared.lock();
+    // The other half has done so before; the slot may be another call's by now, which would wait for ever without it.
+    if !state.session.is_current(call) {
+        return;
+    }
     let driver = release(&mut state, call);
     shared.publish(&state);
     drop(state);

@@ -171,7 +171,7 @@ impl ClientShared {
                 ),
             ),
             Failure::Withdrawn => Error::new(
-                ErrorKind::Closed,
+                ErrorKind::Withdrawn,
                 Outcome::NotSent,
                 format!("the request to {endpoint} was given up before anything of it was sent"),
             ),

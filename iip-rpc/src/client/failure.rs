@@ -17,6 +17,7 @@ impl From<Error> for Status {
             ErrorKind::Deadline => (Code::DeadlineExceeded, "response"),
             ErrorKind::Refused { code } => (plain::code_of(*code), "call"),
             ErrorKind::TooLarge => (Code::ResourceExhausted, "response"),
+            ErrorKind::Withdrawn => (Code::Cancelled, "send"),
             ErrorKind::QueueFull => (Code::ResourceExhausted, "queue"),
             _ => (Code::Internal, "call"),
         };
