@@ -18,7 +18,7 @@ use super::shared::Observer;
 use crate::error::{ErrorKind, Outcome};
 use crate::session::{Batch, ClientConfig, Ended, Format, Payload};
 use crate::transport::Io;
-use crate::wire::{Decoded, Decoder, FrameKind, MAX_DATA, Path, encode_frame};
+use crate::wire::{ChannelId, Decoded, Decoder, FrameKind, MAX_DATA, Path, encode_frame};
 
 struct Nobody;
 
@@ -359,5 +359,42 @@ async fn a_connection_that_falls_quiet_gives_back_its_buffers_once() {
             before,
             "an idle connection has nothing to do"
         );
+    }
+}
+
+/// As when it panics.
+#[tokio::test]
+async fn calls_end_when_their_driver_is_dropped() {
+    let (io, mut server) = duplex(1 << 16);
+    // Grants the channel, and answers nothing.
+    let mut granted = Vec::new();
+    let grant = br#"{"code":0,"channel_id":1}"#;
+    let (kind, path) = (FrameKind::ResponseWhole, "/sys/new_channel");
+    assert!(encode_frame(
+        &mut granted,
+        kind,
+        path,
+        ChannelId::ZERO,
+        grant
+    ));
+    server.write_all(&granted).await.unwrap();
+    let config = ClientConfig {
+        plain: true,
+        ..ClientConfig::default()
+    };
+    let stall = Duration::from_secs(10);
+    let (connection, driver) =
+        Connection::start(io, config, stall, "test".into(), Arc::new(Nobody));
+    let driver = tokio::spawn(driver);
+    ready(&connection).await;
+    let waiting = {
+        let connection = connection.clone();
+        tokio::spawn(async move { call(&connection, b"x").await })
+    };
+    sleep(Duration::from_millis(1)).await;
+    driver.abort();
+    match waiting.await.unwrap() {
+        Err(CallFailure::Failed(error)) => assert_eq!(error.kind(), &ErrorKind::Closed),
+        other => panic!("{other:?}"),
     }
 }

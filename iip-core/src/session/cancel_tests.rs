@@ -436,3 +436,23 @@ fn replies_that_wait_for_credit_are_bounded() {
     rig.frame(1, "/t.S/M", 3, &request_data(1, &message(1)));
     rig.call();
 }
+
+#[test]
+fn a_request_arrives_with_its_first_frame() {
+    let mut rig = server();
+    let arrives = rig.now;
+    for path in ["/t.S/M", "/t.S/F"] {
+        rig.now = arrives;
+        rig.frame(0, path, 2, &request_data(0, &start(10, 5)));
+        rig.now += 3 * SECOND;
+        rig.frame(3, "/", 2, &request_data(0, &part(5)));
+        let request = rig.events().into_iter().find_map(|event| match event {
+            ServerEvent::Request { call, arrived, .. } => Some((call, arrived)),
+            _ => None,
+        });
+        let (call, arrived) = request.unwrap();
+        assert_eq!(arrived, arrives, "{path}");
+        rig.answer(call, message(1));
+        rig.sent();
+    }
+}

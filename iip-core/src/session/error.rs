@@ -33,6 +33,8 @@ pub enum Violation {
     Slow(&'static str),
     /// More unsent output than the limits allow.
     OutputFull,
+    /// The window that the peer announces is smaller than every window has to be.
+    SmallWindow,
     /// More of a call's messages than credit was granted for.
     Overrun(ChannelId),
     /// More credit than there can be.
@@ -99,6 +101,7 @@ impl fmt::Display for Violation {
             Self::OutputFull => {
                 f.write_str("the peer does not read, and unsent output exceeds the limit")
             }
+            Self::SmallWindow => f.write_str("the peer announces a window below 32768 bytes"),
             Self::Overrun(channel) => {
                 write!(f, "more on channel {channel} than credit was granted for")
             }

@@ -509,10 +509,10 @@ fn grants_are_read() {
 fn a_window_below_the_least_is_a_violation() {
     let mut rig = ServerRig::new(Limits::default());
     rig.frame(1, "/sys/hello", 0, br#"{"v":1,"window":32767}"#);
-    assert_eq!(rig.violation(), Some(&Violation::BadControl));
+    assert_eq!(rig.violation(), Some(&Violation::SmallWindow));
     let mut rig = ClientRig::new(ClientConfig::default());
     rig.frame(5, "/", 0, br#"{"code":0,"v":1,"window":32767}"#);
-    assert_eq!(rig.violation(), Some(&Violation::BadControl));
+    assert_eq!(rig.violation(), Some(&Violation::SmallWindow));
     // Nobody announces less.
     let mut rig = ClientRig::new(ClientRig::with_limits(Limits::default().window(5)));
     assert!(rig.sent()[0].text().contains("\"window\":32768"));

@@ -266,7 +266,7 @@ impl ClientSession {
 
     fn handle_hello(&mut self, text: &[u8]) -> Result<(), Violation> {
         match HelloReply::parse(text) {
-            Some(reply) if reply.window < MIN_WINDOW => return Err(Violation::BadControl),
+            Some(reply) if reply.window < MIN_WINDOW => return Err(Violation::SmallWindow),
             Some(reply) if reply.version == control::VERSION => {
                 self.output.set_window(reply.window);
                 self.profile = Some(Profile::Native);

@@ -94,7 +94,7 @@ impl<L: Lookup> ServerSession<L> {
             return Ok(ErrorReply::no_handler().to_json());
         };
         if hello.window < MIN_WINDOW {
-            return Err(Violation::BadControl);
+            return Err(Violation::SmallWindow);
         }
         self.output.set_window(hello.window);
         if hello.min > control::VERSION {
