@@ -423,3 +423,32 @@ async fn a_call_that_is_given_up_ends_on_its_server() {
 async fn told_of_end(response: &mut FrameSender) {
     poll_fn(|cx| response.poll_closed(cx)).await;
 }
+
+/// Both halves of a call give it up when they are dropped. The second time its channel may be another call's, whose
+/// answer nobody would be told of.
+#[tokio::test]
+async fn a_half_that_is_dropped_late_does_not_touch_the_next_call() {
+    let server = Running::start(routes()).await;
+    let client = server.client().await;
+    let first = Payload::from(vec![message(b"first")]);
+    let (late, mut inbox) = open(&client, "/t.S/Early", first, false).await;
+    assert_eq!(inbox.message().await, "first");
+    assert!(inbox.next().await.is_none());
+    drop(inbox);
+    // What is sent on the connection next goes behind the end of the first request, which frees its channel.
+    assert_eq!(client.call("/echo", "between").await.unwrap(), "between");
+    let (mut sender, mut inbox) =
+        open(&client, "/t.S/Mirror", Payload::Whole(Bytes::new()), false).await;
+    let waiting = tokio::spawn(async move {
+        let answer = inbox.next().await;
+        (answer, inbox)
+    });
+    // On this runtime of one thread the task runs, and waits, before this one goes on.
+    tokio::task::yield_now().await;
+    drop(late);
+    assert!(ready(&mut sender).await);
+    sender.push(message(b"second"), true).unwrap();
+    let (answer, mut inbox) = limited(waiting).await.unwrap();
+    assert_eq!(answer.unwrap().1, "second");
+    assert_eq!(inbox.next().await.unwrap().0, RecordKind::TRAILER);
+}
