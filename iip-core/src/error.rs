@@ -33,8 +33,6 @@ pub enum ErrorKind {
     Closed,
     /// The deadline passed.
     Deadline,
-    /// This side gave the call up.
-    Cancelled,
     /// The server refused the request with this code of `docs/protocol.md`, section 10.
     Refused {
         /// The code.
@@ -44,6 +42,8 @@ pub enum ErrorKind {
     TooLarge,
     /// No channel became free, and too many calls wait for one already.
     QueueFull,
+    /// The caller gave the call up before anything of it was sent.
+    Withdrawn,
     /// The request cannot be sent: it is empty, or its path is not one.
     Invalid,
 }

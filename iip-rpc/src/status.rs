@@ -203,7 +203,8 @@ impl fmt::Display for Status {
         let inner = &*self.inner;
         write!(f, "{}", inner.code)?;
         if !inner.message.is_empty() {
-            write!(f, ": {}", inner.message)?;
+            f.write_str(": ")?;
+            write_on_one_line(f, &inner.message)?;
         }
         let mut separator = " (";
         if let Some(phase) = inner.phase {
@@ -228,6 +229,18 @@ impl fmt::Display for Status {
         }
         Ok(())
     }
+}
+
+/// What a peer wrote must not begin a line of its own in a log.
+fn write_on_one_line(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    for piece in text.split_inclusive(char::is_control) {
+        let plain = piece.trim_end_matches(char::is_control);
+        f.write_str(plain)?;
+        for control in piece.chars().skip(plain.chars().count()) {
+            write!(f, "{}", control.escape_default())?;
+        }
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Status {

@@ -58,3 +58,13 @@ fn errors_become_statuses() {
     let error = Metadata::new().insert("", "").unwrap_err();
     assert_eq!(Status::from(error).code(), Code::InvalidArgument);
 }
+
+#[test]
+fn a_message_of_several_lines_is_shown_on_one() {
+    let status = Status::internal("one\r\nERROR forged\tline \u{1b}[31m \u{4f60}\u{1f600}\n");
+    assert_eq!(
+        status.to_string(),
+        "INTERNAL: one\\r\\nERROR forged\\tline \\u{1b}[31m \u{4f60}\u{1f600}\\n"
+    );
+    assert!(status.message().ends_with('\n'));
+}

@@ -210,7 +210,7 @@ fn release(state: &mut ClientState, call: CallId) -> Option<Waker> {
 
 pub(super) fn abandon(shared: &ClientShared, call: CallId) {
     let mut state = shared.lock();
-    // Of two halves the first that goes may have ended the call, and its channel may be another's by now.
+    // The other half has done so before; the slot may be another call's by now, which would wait for ever without it.
     if !state.session.is_current(call) {
         return;
     }

@@ -7,7 +7,7 @@ use super::call::{CallFailure, CallFuture};
 use super::driver::{drive, now};
 use super::halves::{CallReceiver, CallSender, open_frames};
 use super::shared::{ClientEndpoint, ClientShared, FULL, Observer, ServerFacts};
-use crate::session::{ClientConfig, ClientSession, Ended, Format, Payload};
+use crate::session::{ClientConfig, ClientSession, Encodings, Ended, Format, Payload};
 use crate::transport::Io;
 use crate::wire::Path;
 
@@ -117,6 +117,13 @@ impl Connection {
     #[inline]
     pub fn max_message(&self) -> usize {
         self.facts().map_or(0, |server| server.max_message)
+    }
+
+    /// The encodings of compressed messages that the server reads.
+    #[inline]
+    pub fn encodings(&self) -> Encodings {
+        self.facts()
+            .map_or(Encodings::NONE, |server| server.encodings)
     }
 
     #[inline]

@@ -9,7 +9,9 @@ use bytes::{Bytes, BytesMut};
 use super::driver::{Alarm, Endpoint, Status, Transmit, now};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::session::ChannelTable;
-use crate::session::{Batch, CallId, ClientEvent, ClientSession, Ended, ErrorReply, Profile};
+use crate::session::{
+    Batch, CallId, ClientEvent, ClientSession, Encodings, Ended, ErrorReply, Profile,
+};
 
 /// Wakers gathered under a lock, to be woken after it is released.
 #[derive(Debug, Default)]
@@ -93,6 +95,7 @@ pub(super) struct ServerFacts {
     pub(super) native: bool,
     pub(super) timeout: Option<Duration>,
     pub(super) max_message: usize,
+    pub(super) encodings: Encodings,
 }
 
 /// No call may begin: every channel is in use, or the connection takes no more.
@@ -168,7 +171,7 @@ impl ClientShared {
                 ),
             ),
             Failure::Withdrawn => Error::new(
-                ErrorKind::Cancelled,
+                ErrorKind::Withdrawn,
                 Outcome::NotSent,
                 format!("the request to {endpoint} was given up before anything of it was sent"),
             ),
@@ -302,6 +305,7 @@ impl ClientEndpoint {
                         native: session.profile() == Some(Profile::Native),
                         timeout: session.server_timeout(),
                         max_message: session.server_max_message(),
+                        encodings: session.server_encodings(),
                     };
                     let _ = self.shared.server.set(facts);
                     changed = true;

@@ -14,7 +14,7 @@ use super::route::{Failure, Incoming, Runner};
 use super::shared::{Running, ServerShared, ServerState};
 use super::task::Task;
 use crate::conn::{Endpoint, Status, Transmit, Wakeups, now};
-use crate::session::{Batch, CallId, Ended, ErrorReply, Payload, Profile, ServerEvent};
+use crate::session::{Batch, CallId, Encodings, Ended, ErrorReply, Payload, Profile, ServerEvent};
 use crate::wire::Path;
 
 /// How long handlers that are not known yet may keep the connection from its other calls in one batch. What is left of
@@ -34,6 +34,8 @@ pub(super) struct ServerEndpoint {
     cancelled: Vec<(CallId, usize)>,
     /// Calls polled in place so far, wrapping.
     turn: u32,
+    /// What the client reads, as its hello said.
+    encodings: Encodings,
     wakeups: Wakeups,
     status: Status,
 }
@@ -100,6 +102,7 @@ impl ServerEndpoint {
             spawned: Vec::new(),
             cancelled: Vec::new(),
             turn: 0,
+            encodings: Encodings::NONE,
             wakeups: Wakeups::default(),
             status: Status {
                 wants_read: true,
@@ -137,6 +140,7 @@ impl ServerEndpoint {
             }
             self.note_frames(&mut state);
             let native = state.session.profile() == Profile::Native;
+            self.encodings = state.session.client_encodings();
             let overloaded = state.abandoned >= shared.core.max_abandoned;
             drop(state);
             self.wakeups.wake_all();
@@ -256,6 +260,7 @@ impl ServerEndpoint {
             data,
             enveloped,
             native,
+            encodings: self.encodings,
             arrived,
             default_timeout: self.shared.core.default_timeout,
             peer: Arc::clone(&self.shared.peer),

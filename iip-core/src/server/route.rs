@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::frames::{FrameReceiver, FrameSender, Inbound};
 use super::placement::Placement;
-use crate::session::{Delivery, ErrorReply, Format, Lookup, Payload, RouteInfo};
+use crate::session::{Delivery, Encodings, ErrorReply, Format, Lookup, Payload, RouteInfo};
 use crate::transport::PeerAddr;
 use crate::wire::Path;
 
@@ -52,6 +52,7 @@ pub struct Incoming {
     pub(super) data: Bytes,
     pub(super) enveloped: bool,
     pub(super) native: bool,
+    pub(super) encodings: Encodings,
     pub(super) arrived: Instant,
     pub(super) default_timeout: Option<Duration>,
     pub(super) peer: Arc<Peer>,
@@ -81,6 +82,12 @@ impl Incoming {
     #[inline]
     pub fn is_native(&self) -> bool {
         self.native
+    }
+
+    /// The encodings of compressed messages that the client reads.
+    #[inline]
+    pub fn encodings(&self) -> Encodings {
+        self.encodings
     }
 
     /// When the request was read off the socket.
@@ -114,6 +121,7 @@ impl Incoming {
             data,
             enveloped,
             native: enveloped,
+            encodings: Encodings::NONE,
             arrived,
             default_timeout: None,
             peer: Arc::new(Peer {

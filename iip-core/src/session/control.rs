@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::credit::MIN_WINDOW;
+use super::encodings::Encodings;
 use super::json::{Value, write_string};
 use crate::wire::ChannelId;
 use crate::wire::record::{RecordKind, Records, decode_varint, encode_header, encode_varint};
@@ -110,14 +111,18 @@ pub(crate) struct Hello {
     pub(crate) window: u32,
     pub(crate) max_message: usize,
     pub(crate) channels: u32,
+    pub(crate) encodings: Encodings,
 }
 
 impl Hello {
     pub(crate) fn to_json(&self) -> String {
-        format!(
-            "{{\"v\":{},\"min\":{},\"window\":{},\"max_message\":{},\"channels\":{},\"encodings\":[],\"agent\":\"{AGENT}\"}}",
+        let mut out = format!(
+            "{{\"v\":{},\"min\":{},\"window\":{},\"max_message\":{},\"channels\":{},\"encodings\":",
             self.version, self.min, self.window, self.max_message, self.channels,
-        )
+        );
+        self.encodings.write(&mut out);
+        let _ = write!(out, ",\"agent\":\"{AGENT}\"}}");
+        out
     }
 
     pub(crate) fn parse(data: &[u8]) -> Option<Self> {
@@ -130,6 +135,7 @@ impl Hello {
             window: clamp_u32(number("window"), MIN_WINDOW),
             max_message: clamp_u32(number("max_message"), 4 * 1024 * 1024) as usize,
             channels: clamp_u32(number("channels"), 2),
+            encodings: Encodings::read(value.get("encodings")),
         })
     }
 }
@@ -142,6 +148,7 @@ pub(crate) struct HelloReply {
     pub(crate) max_message: usize,
     pub(crate) channels: u32,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) encodings: Encodings,
 }
 
 impl HelloReply {
@@ -153,7 +160,9 @@ impl HelloReply {
         if let Some(timeout) = self.timeout {
             let _ = write!(out, ",\"timeout_us\":{}", timeout.as_micros());
         }
-        let _ = write!(out, ",\"encodings\":[],\"agent\":\"{AGENT}\"}}");
+        out.push_str(",\"encodings\":");
+        self.encodings.write(&mut out);
+        let _ = write!(out, ",\"agent\":\"{AGENT}\"}}");
         out
     }
 
@@ -175,6 +184,7 @@ impl HelloReply {
             timeout: number("timeout_us")
                 .and_then(|us| u64::try_from(us).ok())
                 .map(Duration::from_micros),
+            encodings: Encodings::read(value.get("encodings")),
         })
     }
 }

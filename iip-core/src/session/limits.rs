@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::credit::MIN_WINDOW;
+use super::encodings::Encodings;
 use crate::wire::MAX_DATA;
 
 /// What one connection may cost, on either side (`docs/protocol.md`, section 11).
@@ -31,6 +32,7 @@ pub struct Limits {
     pub(crate) control_burst: u32,
     pub(crate) max_abandoned: usize,
     pub(crate) window: u32,
+    pub(crate) encodings: Encodings,
 }
 
 impl Default for Limits {
@@ -58,6 +60,7 @@ impl Default for Limits {
             control_burst: 1000,
             max_abandoned: 100,
             window: MIN_WINDOW,
+            encodings: Encodings::NONE,
         }
     }
 }
@@ -82,6 +85,12 @@ impl Setting for usize {
     }
 }
 
+impl Setting for Encodings {
+    fn bounded(self) -> Self {
+        self
+    }
+}
+
 impl Setting for Duration {
     fn bounded(self) -> Self {
         self.min(LONGEST)
@@ -100,6 +109,9 @@ macro_rules! setters {
 }
 
 setters! {
+    /// Encodings of compressed messages that are read, told to the peer in the hello; default none. What they cost is
+    /// the business of who decompresses.
+    encodings: Encodings;
     /// Most data of one received frame, bytes; default and maximum 16 MiB. A longer frame closes the connection.
     max_frame: u32;
     /// Largest message received from a native peer, bytes; default 4 MiB. A larger one fails its own call. Costs up

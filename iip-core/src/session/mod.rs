@@ -12,6 +12,7 @@ mod client;
 mod control;
 mod cost;
 mod credit;
+mod encodings;
 mod error;
 mod event;
 mod framing;
@@ -36,6 +37,8 @@ mod cancel_tests;
 mod credit_model_tests;
 #[cfg(test)]
 mod credit_tests;
+#[cfg(test)]
+mod encodings_tests;
 #[cfg(test)]
 mod event_stream_tests;
 #[cfg(test)]
@@ -65,6 +68,7 @@ pub use client::{Cancelled, ClientConfig, ClientSession, OpenError, OpenOptions}
 pub use control::{ENVELOPE_LENGTH, ErrorReply};
 pub use cost::{MESSAGE_COST, PIECE};
 pub use credit::MIN_WINDOW;
+pub use encodings::Encodings;
 pub use error::{Ended, Violation};
 pub use event::{ClientEvent, Lookup, RouteInfo, ServerEvent};
 pub use keep_alive::KeepAlive;

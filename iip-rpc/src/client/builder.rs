@@ -6,9 +6,10 @@ use iip_core::session::{KeepAlive, Limits};
 use iip_core::transport::{Address, AddressError, TcpOptions};
 
 use super::Channel;
+use crate::compression::{supported, told};
 use crate::deadline::DEFAULT_TIMEOUT;
 use crate::layer::{BoxError, BoxedService, Layer, Layers, Service};
-use crate::{Body, Outcome, Request, Response, Status};
+use crate::{Body, Encoding, Outcome, Request, Response, Status};
 
 /// Collects how a [`Channel`] is to behave; made by [`Channel::builder`]. Every setting has a default that suits a
 /// service inside a data centre.
@@ -19,6 +20,8 @@ pub struct ChannelBuilder {
     limits: Limits,
     timeout: Option<Duration>,
     max_message: usize,
+    compress: Option<Encoding>,
+    accept: Vec<Encoding>,
     layers: Layers,
 }
 
@@ -49,6 +52,8 @@ impl ChannelBuilder {
             limits: Limits::default(),
             timeout: Some(DEFAULT_TIMEOUT),
             max_message: 4 * 1024 * 1024,
+            compress: None,
+            accept: supported(),
             layers: Layers::default(),
         }
     }
@@ -69,6 +74,20 @@ impl ChannelBuilder {
     /// `RESOURCE_EXHAUSTED`. Costs up to this much memory for each call being answered.
     pub fn max_message(mut self, bytes: usize) -> Self {
         self.max_message = bytes;
+        self
+    }
+
+    /// Compresses the messages of requests from 1 KiB on, if the server said that it reads the encoding; default not.
+    /// Costs processor time for each of them. An encoding whose feature is not compiled in changes nothing.
+    pub fn compress(mut self, encoding: Encoding) -> Self {
+        self.compress = Some(encoding);
+        self
+    }
+
+    /// Encodings that responses may be compressed with; default all whose features are compiled in. A decompressed
+    /// message may have as many bytes as another one, and at most 100 times as many as were sent, or 1 MiB.
+    pub fn accept(mut self, encodings: impl IntoIterator<Item = Encoding>) -> Self {
+        self.accept = encodings.into_iter().collect();
         self
     }
 
@@ -172,9 +191,11 @@ impl ChannelBuilder {
                 .with_outcome(Outcome::NotSent)
         })?;
         let limits = self.limits.max_message(self.max_message);
+        let limits = limits.encodings(told(&self.accept));
         let rest = Rest {
             timeout: self.timeout,
             max_message: self.max_message,
+            compress: self.compress,
             layers: self.layers,
         };
         Ok((client.limits(limits), rest))
@@ -185,12 +206,15 @@ impl ChannelBuilder {
 struct Rest {
     timeout: Option<Duration>,
     max_message: usize,
+    compress: Option<Encoding>,
     layers: Layers,
 }
 
 impl Rest {
     fn channel(self, client: Client) -> Channel {
         let endpoint = client.address().to_string().into();
-        Channel::new(client, endpoint, self.timeout, self.max_message).layered(self.layers)
+        Channel::new(client, endpoint, self.timeout, self.max_message)
+            .compressing(self.compress)
+            .layered(self.layers)
     }
 }

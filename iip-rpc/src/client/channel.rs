@@ -16,8 +16,8 @@ use crate::envelope::{self, Direction, Head, MessageBytes, Trailer};
 use crate::layer::{BoxedService, Endpoint, Layered, Layers};
 use crate::stream::Inbound;
 use crate::{
-    Body, Code, Metadata, MethodDescriptor, MethodKind, Request, Response, RpcService, Status,
-    plain,
+    Body, Code, Encoding, Metadata, MethodDescriptor, MethodKind, Request, Response, RpcService,
+    Status, plain,
 };
 
 /// Connections to a server, shared by any number of clients and calls. Cheap to clone; the connections close when
@@ -28,6 +28,7 @@ pub struct Channel {
     endpoint: Arc<str>,
     timeout: Option<Duration>,
     max_message: usize,
+    compress: Option<Encoding>,
     /// This channel without layers, inside its layers.
     layers: Option<Arc<Layered<BoxedService>>>,
 }
@@ -49,8 +50,19 @@ impl Channel {
             endpoint,
             timeout,
             max_message,
+            compress: None,
             layers: None,
         }
+    }
+
+    pub(super) fn compressing(self, compress: Option<Encoding>) -> Self {
+        Self { compress, ..self }
+    }
+
+    /// How requests over `connection` are compressed.
+    fn encoding(&self, connection: &Connection) -> Option<Encoding> {
+        self.compress
+            .filter(|encoding| connection.encodings().contains(encoding.name()))
     }
 
     pub(super) fn layered(self, layers: Layers) -> Self {
@@ -126,8 +138,10 @@ impl Channel {
             Timeout::Default if self.timeout == connection.default_timeout() => None,
             Timeout::Default => Some(self.timeout.map_or(NO_DEADLINE, whole_microseconds)),
         };
+        let encoding = self.encoding(connection);
+        let (message, packed) = envelope::pack(message, encoding);
         Ok(envelope::write(
-            Head::to_record(timeout_us, metadata),
+            Head::to_record(timeout_us, metadata, encoding.filter(|_| packed)),
             message,
             Bytes::new(),
         ))
@@ -222,7 +236,7 @@ impl Channel {
                 return Err(self.not_sent(Status::internal(text)));
             }
         };
-        let (sender, receiver) = loop {
+        let ((sender, receiver), encoding) = loop {
             let connection = self.ready(deadline).await?;
             if !connection.is_native() {
                 return Err(self.not_sent(Status::unimplemented(format!(
@@ -233,13 +247,15 @@ impl Channel {
             let limit = connection.max_message();
             let timeout_us = deadline
                 .map(|deadline| whole_microseconds(deadline.saturating_duration_since(now())));
-            let head = Head::to_record(timeout_us, request.metadata_map());
+            let encoding = self.encoding(&connection);
+            let head = |encoding| Head::to_record(timeout_us, request.metadata_map(), encoding);
             let payload = match &message {
                 Some(message) => {
                     self.check(message, limit)?;
-                    envelope::write(head, message.clone(), Bytes::new())
+                    let (message, packed) = envelope::pack(message.clone(), encoding);
+                    envelope::write(head(encoding.filter(|_| packed)), message, Bytes::new())
                 }
-                None => Payload::from(head),
+                None => Payload::from(head(encoding)),
             };
             let complete = message.is_some();
             let path = method.wire_path();
@@ -251,7 +267,7 @@ impl Channel {
                             max_message: Some(limit),
                         });
                     }
-                    break call;
+                    break (call, encoding);
                 }
                 Err(CallFailure::Failed(error)) => return Err(self.failed(error)),
                 // The connection has just become full or closed.
@@ -259,7 +275,7 @@ impl Channel {
             }
         };
         drop(message.take());
-        let pump = requests.map(|requests| Pump::start(sender, requests));
+        let pump = requests.map(|requests| Pump::start(sender, requests, encoding));
         let responses = Responses::new(receiver, Arc::clone(&self.endpoint), pump);
         let mut inbound = Inbound::new(responses, Direction::Response, self.max_message);
         let head = poll_fn(|context| inbound.poll_head(context)).await?;
@@ -299,7 +315,7 @@ impl Channel {
         mut payload: Payload,
         deadline: Option<Instant>,
     ) -> Result<Bytes, Status> {
-        let native = connection.is_native();
+        let (native, encoding) = (connection.is_native(), self.encoding(&connection));
         loop {
             let call = connection.call(method.wire_path(), Format::Enveloped, payload, deadline);
             match call.await {
@@ -308,7 +324,7 @@ impl Channel {
                 Err(CallFailure::NotStarted(unsent)) => payload = unsent,
             }
             connection = self.ready(deadline).await?;
-            if connection.is_native() != native {
+            if connection.is_native() != native || self.encoding(&connection) != encoding {
                 // The payload has the other form. It happens once, when a server is replaced by one of the other kind.
                 let text =
                     "the server was replaced by one that speaks another version of the protocol";

@@ -15,9 +15,9 @@ impl From<Error> for Status {
                 (Code::DeadlineExceeded, "connect")
             }
             ErrorKind::Deadline => (Code::DeadlineExceeded, "response"),
-            ErrorKind::Cancelled => (Code::Cancelled, "call"),
             ErrorKind::Refused { code } => (plain::code_of(*code), "call"),
             ErrorKind::TooLarge => (Code::ResourceExhausted, "response"),
+            ErrorKind::Withdrawn => (Code::Cancelled, "send"),
             ErrorKind::QueueFull => (Code::ResourceExhausted, "queue"),
             _ => (Code::Internal, "call"),
         };

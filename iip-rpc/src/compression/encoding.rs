@@ -1,6 +1,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use iip_core::session::Encodings;
 
 use super::bounded::{self, Codec, CompressionError};
 
@@ -43,10 +44,6 @@ impl Encoding {
 
     /// The compressed message; `None` when it would not be smaller, when a receiver would take it for an attack, or when
     /// the encoding is not supported. It is then sent as it is.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the envelope does not compress yet")
-    )]
     pub(crate) fn compress(self, message: &[u8]) -> Option<Bytes> {
         let compressed = self.codec()?.compress(message)?;
         let helps = compressed.len() < message.len();
@@ -56,10 +53,6 @@ impl Encoding {
 
     /// The message of `compressed`, which is contiguous and whole. It takes no more memory than a few times `limit`,
     /// whatever the bytes say.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the envelope does not compress yet")
-    )]
     pub(crate) fn decompress(
         self,
         compressed: &[u8],
@@ -86,6 +79,18 @@ impl Encoding {
             _ => None,
         }
     }
+}
+
+/// All encodings whose features are compiled in.
+pub(crate) fn supported() -> Vec<Encoding> {
+    let all = Encoding::ALL.into_iter();
+    all.filter(|encoding| encoding.is_supported()).collect()
+}
+
+/// What the peer is told to be read here: `accepted`, as far as they are compiled in.
+pub(crate) fn told(accepted: &[Encoding]) -> Encodings {
+    let supported = accepted.iter().filter(|encoding| encoding.is_supported());
+    supported.fold(Encodings::NONE, |told, encoding| told.with(encoding.name()))
 }
 
 impl fmt::Display for Encoding {

@@ -13,9 +13,6 @@ mod zstd;
 #[cfg(test)]
 mod encoding_tests;
 
-#[cfg_attr(
-    not(test),
-    expect(unused_imports, reason = "the envelope does not compress yet")
-)]
 pub(crate) use bounded::CompressionError;
 pub use encoding::Encoding;
+pub(crate) use encoding::{supported, told};

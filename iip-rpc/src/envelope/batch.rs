@@ -24,7 +24,7 @@ impl Batch {
     pub(crate) fn cost(&self) -> usize {
         match self {
             Self::Records { cost, .. } => *cost,
-            Self::Message(message) => message.len() + MESSAGE_COST,
+            Self::Message(message) => message.cost(),
         }
     }
 

@@ -2,6 +2,7 @@ use std::fmt;
 
 use iip_core::wire::record::{RecordError, RecordKind};
 
+use crate::compression::CompressionError;
 use crate::{Code, MetadataError, Outcome, Status};
 
 /// Why the records of one direction of a call cannot be used. It fails that call and nothing else.
@@ -13,8 +14,10 @@ pub(crate) enum EnvelopeError {
     UnknownKind(RecordKind),
     /// A known kind where it must not be.
     Misplaced(RecordKind),
-    /// A message is compressed and no encoding was agreed on.
+    /// A message is compressed, and HEAD names no encoding that is known here.
     Compressed,
+    /// A compressed message cannot be decompressed.
+    Compression(CompressionError),
     /// HEAD or TRAILER is longer than its limits allow.
     TooLong(RecordKind),
     /// HEAD or TRAILER is no such protobuf message.
@@ -44,9 +47,10 @@ impl fmt::Display for EnvelopeError {
             Self::Record(error) => error.fmt(f),
             Self::UnknownKind(kind) => write!(f, "{kind:?} is not known"),
             Self::Misplaced(kind) => write!(f, "{kind:?} stands where it must not"),
-            Self::Compressed => {
-                f.write_str("a message is compressed, and no encoding was agreed on")
-            }
+            Self::Compressed => f.write_str(
+                "a message is compressed, and HEAD names no encoding that is known here",
+            ),
+            Self::Compression(error) => error.fmt(f),
             Self::TooLong(kind) => write!(f, "{kind:?} is longer than allowed"),
             Self::Undecodable(kind) => write!(f, "{kind:?} is not the protobuf message it must be"),
             Self::Metadata(error) => error.fmt(f),
@@ -72,6 +76,12 @@ impl From<RecordError> for EnvelopeError {
     }
 }
 
+impl From<CompressionError> for EnvelopeError {
+    fn from(error: CompressionError) -> Self {
+        Self::Compression(error)
+    }
+}
+
 impl From<MetadataError> for EnvelopeError {
     fn from(error: MetadataError) -> Self {
         Self::Metadata(error)
@@ -81,7 +91,11 @@ impl From<MetadataError> for EnvelopeError {
 impl EnvelopeError {
     fn code(&self) -> Code {
         match self {
-            Self::MessageTooLarge { .. } => Code::ResourceExhausted,
+            Self::MessageTooLarge { .. }
+            | Self::Compression(CompressionError::TooLarge { .. } | CompressionError::Bomb) => {
+                Code::ResourceExhausted
+            }
+            Self::Compression(CompressionError::Unsupported { .. }) => Code::Unimplemented,
             _ => Code::Internal,
         }
     }

@@ -2,7 +2,9 @@ use bytes::{Buf, Bytes, BytesMut};
 use iip_core::session::MESSAGE_COST;
 use iip_core::wire::record::{RecordError, RecordKind, decode_header, decode_varint};
 
+use super::pack::{PACKED_MESSAGE, PACKED_START, unpack};
 use super::{Batch, Direction, EnvelopeError, Head, MessageBytes, Pieces, Trailer};
+use crate::Encoding;
 
 /// Parts of a message below this are copied together: a reference to each of many tiny parts would cost more memory
 /// than the message.
@@ -18,6 +20,8 @@ pub(crate) struct FrameReader {
     /// No record was read yet.
     first: bool,
     assembly: Option<Assembly>,
+    /// How messages that say so are compressed.
+    encoding: Option<Encoding>,
     /// The record came that must be the last.
     ended: bool,
 }
@@ -42,6 +46,7 @@ struct Assembly {
     /// The parts that are copied together, which come after the pieces.
     small: BytesMut,
     missing: u64,
+    packed: bool,
 }
 
 impl Assembly {
@@ -71,6 +76,7 @@ impl FrameReader {
             frame: Bytes::new(),
             first: true,
             assembly: None,
+            encoding: None,
             ended: false,
         }
     }
@@ -104,9 +110,14 @@ impl FrameReader {
             self.frame.advance(header);
             let payload = self.frame.split_to(len);
             let item = match kind {
-                RecordKind::MESSAGE_START => self.start(payload)?,
+                RecordKind::MESSAGE_START | PACKED_START => self.start(payload, kind)?,
+                PACKED_MESSAGE => Some(self.packed(payload)?),
                 RecordKind::MESSAGE_PART => self.part(payload)?,
-                RecordKind::HEAD if first => Some(Item::Head(Head::decode(&payload)?)),
+                RecordKind::HEAD if first => {
+                    let head = Head::decode(&payload)?;
+                    self.encoding = head.encoding;
+                    Some(Item::Head(head))
+                }
                 RecordKind::TRAILER if self.direction == Direction::Response => {
                     self.ended = true;
                     Some(Item::Trailer(self.trailer(&payload)?))
@@ -116,7 +127,6 @@ impl FrameReader {
                     Some(Item::Cancelled)
                 }
                 RecordKind(1..=6 | 16..=21) => return Err(EnvelopeError::Misplaced(kind)),
-                kind if kind.is_compressed() => return Err(EnvelopeError::Compressed),
                 kind if kind.is_skippable() => None,
                 kind => return Err(EnvelopeError::UnknownKind(kind)),
             };
@@ -167,9 +177,27 @@ impl FrameReader {
         Ok(())
     }
 
-    fn start(&mut self, mut payload: Bytes) -> Result<Option<Item>, EnvelopeError> {
+    /// A whole message that is compressed.
+    fn packed(&mut self, payload: Bytes) -> Result<Item, EnvelopeError> {
         if self.assembly.is_some() {
-            return Err(EnvelopeError::Misplaced(RecordKind::MESSAGE_START));
+            return Err(EnvelopeError::Misplaced(PACKED_MESSAGE));
+        }
+        self.check(payload.len() as u64)?;
+        self.unpack(MessageBytes::bare(payload))
+    }
+
+    fn unpack(&self, message: MessageBytes) -> Result<Item, EnvelopeError> {
+        let message = unpack(message, self.encoding, self.max_message)?;
+        Ok(Item::Batch(Batch::Message(message)))
+    }
+
+    fn start(
+        &mut self,
+        mut payload: Bytes,
+        kind: RecordKind,
+    ) -> Result<Option<Item>, EnvelopeError> {
+        if self.assembly.is_some() {
+            return Err(EnvelopeError::Misplaced(kind));
         }
         let (total, taken) = decode_varint(&payload)?;
         self.check(total)?;
@@ -181,10 +209,11 @@ impl FrameReader {
             pieces: Pieces::default(),
             small: BytesMut::new(),
             missing: total,
+            packed: kind.is_compressed(),
         };
         assembly.add(payload);
         self.assembly = Some(assembly);
-        Ok(self.whole())
+        self.whole()
     }
 
     fn part(&mut self, payload: Bytes) -> Result<Option<Item>, EnvelopeError> {
@@ -195,15 +224,20 @@ impl FrameReader {
             return Err(EnvelopeError::BadPart);
         }
         assembly.add(payload);
-        Ok(self.whole())
+        self.whole()
     }
 
     /// The message under assembly, if nothing is missing.
-    fn whole(&mut self) -> Option<Item> {
-        let mut assembly = self.assembly.take_if(|assembly| assembly.missing == 0)?;
+    fn whole(&mut self) -> Result<Option<Item>, EnvelopeError> {
+        let Some(mut assembly) = self.assembly.take_if(|assembly| assembly.missing == 0) else {
+            return Ok(None);
+        };
         assembly.flush();
         let message = MessageBytes::Pieces(assembly.pieces);
-        Some(Item::Batch(Batch::Message(message)))
+        if assembly.packed {
+            return self.unpack(message).map(Some);
+        }
+        Ok(Some(Item::Batch(Batch::Message(message))))
     }
 
     fn trailer(&self, payload: &[u8]) -> Result<Trailer, EnvelopeError> {

@@ -64,7 +64,7 @@ fn a_frame_of_messages_is_one_batch_of_the_same_memory() {
 fn metadata_stands_first_and_the_trailer_last() {
     let mut metadata = Metadata::new();
     metadata.insert("k", "v").unwrap();
-    let head = Head::to_record(Some(7), &metadata);
+    let head = Head::to_record(Some(7), &metadata, None);
     let trailer = Trailer::ok_record(&metadata);
     let frames = [head.clone(), small(&[b"a"]), trailer.clone()];
     let (messages, _, others) = read_all(&mut reader(Direction::Response), &frames);

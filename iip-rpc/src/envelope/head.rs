@@ -4,7 +4,7 @@ use prost::Message;
 
 use super::EnvelopeError;
 use super::record::{Entry, entries, metadata, record};
-use crate::Metadata;
+use crate::{Encoding, Metadata};
 
 /// Longest HEAD accepted, bytes: metadata at its limits with the protobuf framing of every entry, and some room for
 /// fields of later versions.
@@ -27,18 +27,24 @@ pub(crate) struct Head {
     /// What remains of the deadline, in microseconds; absent: the server's default.
     pub(crate) timeout_us: Option<u64>,
     pub(crate) metadata: Metadata,
+    /// How messages that say so are compressed; absent also where the name is not known here.
+    pub(crate) encoding: Option<Encoding>,
 }
 
 impl Head {
     /// The record; empty when there is nothing to say.
-    pub(crate) fn to_record(timeout_us: Option<u64>, metadata: &Metadata) -> Bytes {
-        if timeout_us.is_none() && metadata.is_empty() {
+    pub(crate) fn to_record(
+        timeout_us: Option<u64>,
+        metadata: &Metadata,
+        encoding: Option<Encoding>,
+    ) -> Bytes {
+        if timeout_us.is_none() && metadata.is_empty() && encoding.is_none() {
             return Bytes::new();
         }
         let wire = Wire {
             timeout_us,
             metadata: entries(metadata),
-            encoding: String::new(),
+            encoding: encoding.map_or_else(String::new, |encoding| encoding.name().to_owned()),
         };
         record(RecordKind::HEAD, &wire)
     }
@@ -52,6 +58,7 @@ impl Head {
         Ok(Self {
             timeout_us: wire.timeout_us,
             metadata: metadata(wire.metadata)?,
+            encoding: Encoding::from_name(&wire.encoding),
         })
     }
 }

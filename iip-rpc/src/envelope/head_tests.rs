@@ -26,7 +26,7 @@ fn full_metadata() -> Metadata {
 
 #[test]
 fn an_empty_head_is_left_out() {
-    assert!(Head::to_record(None, &Metadata::new()).is_empty());
+    assert!(Head::to_record(None, &Metadata::new(), None).is_empty());
     assert!(Trailer::ok_record(&Metadata::new()).is_empty());
 }
 
@@ -34,16 +34,17 @@ fn an_empty_head_is_left_out() {
 fn a_head_has_the_bytes_of_its_proto_file() {
     let mut metadata = Metadata::new();
     metadata.insert("k", "v").unwrap();
-    let record = Head::to_record(Some(0), &metadata);
+    let record = Head::to_record(Some(0), &metadata, None);
     assert_eq!(&record[..], b"\x01\x0a\x08\x00\x12\x06\x0a\x01k\x12\x01v");
     assert_eq!(
         Head::decode(payload(&record)).unwrap(),
         Head {
             timeout_us: Some(0),
-            metadata
+            metadata,
+            encoding: None
         }
     );
-    let record = Head::to_record(Some(u64::MAX), &Metadata::new());
+    let record = Head::to_record(Some(u64::MAX), &Metadata::new(), None);
     assert_eq!(
         Head::decode(payload(&record)).unwrap().timeout_us,
         Some(u64::MAX)
@@ -53,7 +54,7 @@ fn a_head_has_the_bytes_of_its_proto_file() {
 #[test]
 fn metadata_at_its_limits_travels() {
     let metadata = full_metadata();
-    let head = Head::to_record(Some(u64::MAX - 1), &metadata);
+    let head = Head::to_record(Some(u64::MAX - 1), &metadata, None);
     assert_eq!(Head::decode(payload(&head)).unwrap().metadata, metadata);
     let Trailer::Ok(back) = Trailer::decode(payload(&Trailer::ok_record(&metadata))).unwrap()
     else {

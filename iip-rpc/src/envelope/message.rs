@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use iip_core::session::MESSAGE_COST;
 use iip_core::wire::record::{RecordKind, decode_header, decode_varint, encode_header};
 use prost::Message;
 
@@ -15,6 +16,8 @@ pub(crate) enum MessageBytes {
     Parts(Parts),
     /// The bytes of a message that came in several frames.
     Pieces(Pieces),
+    /// A message that came compressed, in `sent` bytes.
+    Unpacked { message: Bytes, sent: usize },
 }
 
 impl MessageBytes {
@@ -38,7 +41,17 @@ impl MessageBytes {
             Self::Whole { record, header } => record.len() - usize::from(*header),
             Self::Parts(parts) => parts.remaining(),
             Self::Pieces(pieces) => pieces.remaining(),
+            Self::Unpacked { message, .. } => message.len(),
         }
+    }
+
+    /// What the message costs of its direction's credit.
+    pub(crate) fn cost(&self) -> usize {
+        MESSAGE_COST
+            + match self {
+                Self::Unpacked { sent, .. } => *sent,
+                other => other.len(),
+            }
     }
 
     /// The message, contiguous. Copies only what came in parts.
@@ -50,6 +63,7 @@ impl MessageBytes {
             }
             Self::Parts(mut parts) => parts.copy_to_bytes(parts.remaining()),
             Self::Pieces(mut pieces) => pieces.copy_to_bytes(pieces.remaining()),
+            Self::Unpacked { message, .. } => message,
         }
     }
 
@@ -66,6 +80,7 @@ impl MessageBytes {
                     Self::Whole { record, .. } => buffer.extend_from_slice(&record),
                     Self::Parts(parts) => buffer.put(parts),
                     Self::Pieces(pieces) => buffer.put(pieces),
+                    Self::Unpacked { message, .. } => buffer.extend_from_slice(&message),
                 }
                 (buffer.freeze(), header.len() as u8)
             }
@@ -77,7 +92,9 @@ impl MessageBytes {
         match self {
             Self::Parts(parts) => codec::decode(parts),
             Self::Pieces(pieces) => codec::decode(pieces),
-            whole @ Self::Whole { .. } => codec::decode(whole.into_bytes()),
+            whole @ (Self::Whole { .. } | Self::Unpacked { .. }) => {
+                codec::decode(whole.into_bytes())
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ mod error;
 mod frames;
 mod head;
 mod message;
+mod pack;
 mod reader;
 mod record;
 mod trailer;
@@ -16,6 +17,8 @@ mod frames_tests;
 mod head_tests;
 #[cfg(test)]
 mod message_tests;
+#[cfg(all(test, any(feature = "gzip", feature = "lz4", feature = "zstd")))]
+mod pack_tests;
 #[cfg(test)]
 mod reader_tests;
 #[cfg(test)]
@@ -26,6 +29,7 @@ pub(crate) use error::EnvelopeError;
 pub(crate) use frames::{FrameReader, Item};
 pub(crate) use head::Head;
 pub(crate) use message::{MessageBytes, Pieces};
+pub(crate) use pack::pack;
 pub(crate) use reader::{Direction, read};
 pub(crate) use trailer::Trailer;
 pub(crate) use writer::{cut, write};

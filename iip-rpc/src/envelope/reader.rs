@@ -4,6 +4,7 @@ use iip_core::wire::record::{
 };
 
 use super::message::Parts;
+use super::pack::{PACKED_MESSAGE, PACKED_START, unpack};
 use super::{EnvelopeError, Head, MessageBytes, Trailer};
 
 /// Whose records are read.
@@ -32,6 +33,7 @@ struct Assembly {
     len: usize,
     total: u64,
     got: u64,
+    packed: bool,
 }
 
 struct Reader<'a> {
@@ -42,6 +44,8 @@ struct Reader<'a> {
     assembly: Option<Assembly>,
     first: bool,
     ended: bool,
+    /// The message is compressed.
+    packed: bool,
 }
 
 /// Reads the records of one direction of a unary call: at most one message, of at most `max_message` bytes.
@@ -72,6 +76,7 @@ pub(crate) fn read(
         assembly: None,
         first: true,
         ended: false,
+        packed: false,
     };
     for record in Records::new(&records) {
         reader.accept(&record?)?;
@@ -87,8 +92,8 @@ impl Reader<'_> {
             return Err(EnvelopeError::Misplaced(kind));
         }
         match kind {
-            RecordKind::MESSAGE => self.message(record),
-            RecordKind::MESSAGE_START => self.start(record),
+            RecordKind::MESSAGE | PACKED_MESSAGE => self.message(record),
+            RecordKind::MESSAGE_START | PACKED_START => self.start(record),
             RecordKind::MESSAGE_PART => self.part(record),
             RecordKind::HEAD if self.first => {
                 self.inbound.head = Head::decode(record.payload)?;
@@ -109,14 +114,14 @@ impl Reader<'_> {
                 Ok(())
             }
             RecordKind(1..=6 | 16..=21) => Err(EnvelopeError::Misplaced(kind)),
-            kind if kind.is_compressed() => Err(EnvelopeError::Compressed),
             kind if kind.is_skippable() => Ok(()),
             kind => Err(EnvelopeError::UnknownKind(kind)),
         }
     }
 
     fn message(&mut self, record: &Record<'_>) -> Result<(), EnvelopeError> {
-        self.begin(record.payload.len() as u64, RecordKind::MESSAGE)?;
+        self.begin(record.payload.len() as u64, record.kind)?;
+        self.packed = record.kind.is_compressed();
         let header = header_len(record.payload.len() as u64);
         let (from, to) = (record.offset - header, record.offset + record.payload.len());
         self.inbound.message = Some(MessageBytes::Whole {
@@ -128,7 +133,7 @@ impl Reader<'_> {
 
     fn start(&mut self, record: &Record<'_>) -> Result<(), EnvelopeError> {
         let (total, taken) = decode_varint(record.payload)?;
-        self.begin(total, RecordKind::MESSAGE_START)?;
+        self.begin(total, record.kind)?;
         let got = (record.payload.len() - taken) as u64;
         if got > total {
             return Err(EnvelopeError::BadPart);
@@ -138,6 +143,7 @@ impl Reader<'_> {
             len: record.payload.len(),
             total,
             got,
+            packed: record.kind.is_compressed(),
         });
         self.assemble();
         Ok(())
@@ -179,12 +185,13 @@ impl Reader<'_> {
             .assembly
             .take_if(|assembly| assembly.got == assembly.total)
         {
+            self.packed = assembly.packed;
             let parts = Parts::new(self.records.slice(assembly.offset..), assembly.len);
             self.inbound.message = Some(MessageBytes::Parts(parts));
         }
     }
 
-    fn finish(self) -> Result<Inbound, EnvelopeError> {
+    fn finish(mut self) -> Result<Inbound, EnvelopeError> {
         // Who gave up, or failed, owes no message.
         let excused = self.inbound.cancelled.is_some()
             || matches!(self.inbound.trailer, Some(Trailer::Failed(_)));
@@ -193,6 +200,12 @@ impl Reader<'_> {
         }
         if !excused && self.inbound.message.is_none() {
             return Err(EnvelopeError::NoMessage);
+        }
+        if self.packed
+            && let Some(message) = self.inbound.message.take()
+        {
+            let encoding = self.inbound.head.encoding;
+            self.inbound.message = Some(unpack(message, encoding, self.max_message)?);
         }
         Ok(self.inbound)
     }

@@ -1,9 +1,10 @@
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use iip_core::session::{Chunk, MAX_CHUNK, MESSAGE_COST, PIECE, Payload};
 use iip_core::wire::record::{RecordKind, encode_header, encode_varint};
 
+use super::pack::{WORTH, pack};
 use super::{Batch, MessageBytes};
-use crate::codec;
+use crate::{Encoding, codec};
 
 /// Most bytes of records in one frame: a chunk less the four bytes that the session writes before them.
 pub(super) const MAX_RECORDS: usize = MAX_CHUNK - 4;
@@ -50,8 +51,11 @@ fn chunks(head: Bytes, record: Bytes, header: u8, trailer: Bytes) -> Vec<Chunk> 
 }
 
 /// Adds the chunks of a stream's messages, none of which costs more than [`PIECE`].
-pub(crate) fn cut(batch: Batch, chunks: &mut impl Extend<Chunk>) {
+pub(crate) fn cut(batch: Batch, encoding: Option<Encoding>, chunks: &mut impl Extend<Chunk>) {
     match batch {
+        Batch::Records { records, cost } if encoding.is_some() && cost >= WORTH => {
+            cut_packed(Batch::Records { records, cost }, encoding, chunks);
+        }
         Batch::Records { records, cost } if cost <= PIECE => {
             chunks.extend([Chunk::new(&[], records).costing(cost)]);
         }
@@ -68,9 +72,36 @@ pub(crate) fn cut(batch: Batch, chunks: &mut impl Extend<Chunk>) {
             }
         },
         Batch::Message(message) => {
-            let (record, header) = message.into_record();
+            let (record, header) = pack(message, encoding).0.into_record();
             cut_message(record, usize::from(header), chunks);
         }
+    }
+}
+
+/// Messages that are compressed one by one, and sent together as far as they fit.
+fn cut_packed(batch: Batch, encoding: Option<Encoding>, chunks: &mut impl Extend<Chunk>) {
+    let (mut together, mut together_cost) = (BytesMut::new(), 0);
+    let mut rest = Some(batch);
+    while let Some(batch) = rest.take() {
+        let Some(message) = batch.split_first(&mut rest) else {
+            break;
+        };
+        let (record, header) = pack(message, encoding).0.into_record();
+        let cost = record.len() - usize::from(header) + MESSAGE_COST;
+        if together_cost + cost > PIECE && !together.is_empty() {
+            let records = together.split().freeze();
+            chunks.extend([Chunk::new(&[], records).costing(together_cost)]);
+            together_cost = 0;
+        }
+        if cost > PIECE {
+            cut_message(record, usize::from(header), chunks);
+        } else {
+            together.extend_from_slice(&record);
+            together_cost += cost;
+        }
+    }
+    if !together.is_empty() {
+        chunks.extend([Chunk::new(&[], together.freeze()).costing(together_cost)]);
     }
 }
 
@@ -80,10 +111,14 @@ fn cut_message(record: Bytes, header: usize, chunks: &mut impl Extend<Chunk>) {
         chunks.extend([Chunk::new(&[], record).costing(cost)]);
         return;
     }
+    let packed = record
+        .first()
+        .map_or(0, |kind| kind & RecordKind::COMPRESSED);
+    let start = RecordKind(RecordKind::MESSAGE_START.0 | packed);
     let mut message = record.slice(header..);
     let total = encode_varint(message.len() as u64);
     let body = message.split_to(PIECE - MESSAGE_COST);
-    let header = encode_header(RecordKind::MESSAGE_START, (total.len() + body.len()) as u64);
+    let header = encode_header(start, (total.len() + body.len()) as u64);
     let mut head = [0; 24];
     let used = header.len() + total.len();
     for (to, from) in head.iter_mut().zip(header.iter().chain(total.iter())) {

@@ -45,7 +45,7 @@ fn a_small_call_is_its_message_record_itself() {
 
 #[test]
 fn what_fits_one_frame_is_one_frame() {
-    let head = Head::to_record(Some(5), &metadata(9000));
+    let head = Head::to_record(Some(5), &metadata(9000), None);
     let fits = MAX_RECORDS - head.len() - 1 - 3;
     for (len, count) in [(0, 1), (fits, 1), (fits + 1, 3)] {
         let message = MessageBytes::bare(Bytes::from(vec![7; len]));
@@ -96,7 +96,7 @@ fn told_costs_are_those_of_the_records() {
     ] {
         let mut chunks = Vec::new();
         let message = MessageBytes::bare(Bytes::from(vec![7; len]));
-        cut(Batch::Message(message), &mut chunks);
+        cut(Batch::Message(message), None, &mut chunks);
         for chunk in &chunks {
             let untold = iip_core::session::Chunk::new(chunk.head(), chunk.body.clone());
             assert_eq!(chunk.cost(), untold.cost(), "{len}");
@@ -114,7 +114,7 @@ proptest! {
         let message: Bytes = (0..len).map(|index| index as u8).collect::<Vec<_>>().into();
         let (head, trailer) = (metadata(head), metadata(trailer));
         let payload = write(
-            Head::to_record(None, &head),
+            Head::to_record(None, &head, None),
             MessageBytes::bare(message.clone()),
             Trailer::ok_record(&trailer),
         );

@@ -7,11 +7,13 @@ use iip_core::server::{ConnectionLimits, Handler, Listener, ServerBuilder as Cor
 use iip_core::session::Limits;
 use iip_core::transport::TcpOptions;
 
+use super::dispatch::Messages;
 use super::layered;
 use super::{Methods, NamedService, Server};
+use crate::compression::{supported, told};
 use crate::deadline::DEFAULT_TIMEOUT;
 use crate::layer::{BoxError, BoxedService, Layer, Layers, Service};
-use crate::{Body, Request, Response};
+use crate::{Body, Encoding, Request, Response};
 
 /// Collects what a [`Server`] is to do; made by [`Server::builder`]. Every setting has a default that suits a service
 /// inside a data centre.
@@ -22,6 +24,8 @@ pub struct ServerBuilder {
     layers: Layers,
     limits: Limits,
     max_message: usize,
+    compress: Option<Encoding>,
+    accept: Vec<Encoding>,
 }
 
 impl Server {
@@ -39,6 +43,8 @@ impl ServerBuilder {
             layers: Layers::default(),
             limits: Limits::default(),
             max_message: 4 * 1024 * 1024,
+            compress: None,
+            accept: supported(),
         }
     }
 
@@ -121,6 +127,20 @@ impl ServerBuilder {
         self
     }
 
+    /// Compresses the messages of responses from 1 KiB on, for clients that said that they read the encoding; default
+    /// not. Costs processor time for each of them. An encoding whose feature is not compiled in changes nothing.
+    pub fn compress(mut self, encoding: Encoding) -> Self {
+        self.compress = Some(encoding);
+        self
+    }
+
+    /// Encodings that requests may be compressed with; default all whose features are compiled in. A decompressed
+    /// message may have as many bytes as another one, and at most 100 times as many as were sent, or 1 MiB.
+    pub fn accept(mut self, encodings: impl IntoIterator<Item = Encoding>) -> Self {
+        self.accept = encodings.into_iter().collect();
+        self
+    }
+
     /// What one connection may cost otherwise. `max_message` of these limits does not count;
     /// [`max_message`](Self::max_message) does.
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -180,14 +200,19 @@ impl ServerBuilder {
 
     fn finish(self) -> io::Result<Core> {
         let mut names = HashSet::new();
-        let mut core = self.core.limits(self.limits.max_message(self.max_message));
+        let limits = self.limits.max_message(self.max_message);
+        let mut core = self.core.limits(limits.encodings(told(&self.accept)));
+        let messages = Messages {
+            max: self.max_message,
+            compress: self.compress,
+        };
         for (service, _) in &self.services {
             if !names.insert(service.name()) {
                 let text = format!("the service {} was added twice", service.name());
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
             }
         }
-        for (method, route) in layered::routes(self.services, self.layers, self.max_message) {
+        for (method, route) in layered::routes(self.services, self.layers, messages) {
             core = core.route(method.wire_path(), route);
         }
         Ok(core)

@@ -10,14 +10,16 @@ use std::time::Instant;
 use iip_core::server::{Failure, Incoming, Reply, Route, Runner};
 use iip_core::session::{Delivery, Format, Payload};
 
-use super::dispatch::{self, Method};
+use super::dispatch::{self, Messages, Method};
 use super::failure::{self, failed};
 use super::stream_route::StreamRoute;
 use super::{Methods, route};
 use crate::cancellation::Scope;
 use crate::deadline::Inherit;
 use crate::layer::{Answer, BoxedService, Layered, Layers};
-use crate::{Body, MethodDescriptor, MethodKind, Outcome, Request, Response, RpcService, Status};
+use crate::{
+    Body, Encoding, MethodDescriptor, MethodKind, Outcome, Request, Response, RpcService, Status,
+};
 
 /// A method and how a server's connections call it.
 type MethodRoute = (&'static MethodDescriptor, Arc<dyn Route>);
@@ -26,13 +28,13 @@ type MethodRoute = (&'static MethodDescriptor, Arc<dyn Route>);
 pub(super) fn routes(
     services: Vec<(Methods, Layers)>,
     around_all: Layers,
-    max_message: usize,
+    messages: Messages,
 ) -> Vec<MethodRoute> {
     let mut routes = Vec::new();
     let mut table = HashMap::new();
     for (methods, layers) in services {
         if around_all.is_empty() && layers.is_empty() {
-            routes.extend(methods.routes(max_message));
+            routes.extend(methods.routes(messages));
             continue;
         }
         let descriptors: Vec<_> = methods.descriptors().collect();
@@ -55,7 +57,7 @@ pub(super) fn routes(
             descriptor,
             service: around.as_ref().unwrap_or(own).clone(),
         };
-        (*descriptor, Arc::new(method).route(max_message))
+        (*descriptor, Arc::new(method).route(messages))
     }));
     routes
 }
@@ -94,18 +96,15 @@ impl Method for LayeredMethod {
         self.service.start(request)
     }
 
-    fn route(self: Arc<Self>, max_message: usize) -> Arc<dyn Route> {
+    fn route(self: Arc<Self>, messages: Messages) -> Arc<dyn Route> {
         if self.descriptor.kind() != MethodKind::Unary {
             let method = self;
-            return Arc::new(StreamRoute {
-                method,
-                max_message,
-            });
+            return Arc::new(StreamRoute { method, messages });
         }
         Arc::new(LayeredRoute {
             descriptor: self.descriptor,
             service: self.service.clone(),
-            max_message,
+            messages,
         })
     }
 }
@@ -114,7 +113,7 @@ impl Method for LayeredMethod {
 struct LayeredRoute {
     descriptor: &'static MethodDescriptor,
     service: Layered<BoxedService>,
-    max_message: usize,
+    messages: Messages,
 }
 
 impl Route for LayeredRoute {
@@ -130,10 +129,11 @@ impl Route for LayeredRoute {
         Box::pin(LayeredRunner {
             descriptor: self.descriptor,
             service: self.service.clone(),
-            max_message: self.max_message,
+            messages: self.messages,
             begun: None,
             call: None,
             enveloped: false,
+            compress: None,
             deadline: None,
             scope: None,
         })
@@ -147,11 +147,13 @@ impl Route for LayeredRoute {
 struct LayeredRunner {
     descriptor: &'static MethodDescriptor,
     service: Layered<BoxedService>,
-    max_message: usize,
+    messages: Messages,
     /// A request that was read and not polled yet, or why it cannot be run.
     begun: Option<Result<Request<Body>, Status>>,
     call: Option<Answer>,
     enveloped: bool,
+    /// How the response is compressed.
+    compress: Option<Encoding>,
     deadline: Option<Instant>,
     /// That of the call begun.
     scope: Option<Arc<Scope>>,
@@ -160,8 +162,9 @@ struct LayeredRunner {
 impl Runner for LayeredRunner {
     fn begin(mut self: Pin<&mut Self>, request: Incoming) {
         self.enveloped = request.is_enveloped();
+        self.compress = self.messages.answer(&request);
         let scope = Scope::watched(Arc::clone(request.peer()));
-        let begun = route::read(request, self.descriptor, self.max_message, &scope);
+        let begun = route::read(request, self.descriptor, self.messages.max, &scope);
         let begun = begun.map(|(message, request)| request.give(Body::from_message(message)));
         self.scope = Some(scope);
         self.deadline = begun.as_ref().ok().and_then(Request::deadline);
@@ -178,7 +181,7 @@ impl Future for LayeredRunner {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Reply> {
         let this = &mut *self;
-        let enveloped = this.enveloped;
+        let (enveloped, compress) = (this.enveloped, this.compress);
         let _inherit = Inherit::enter(this.deadline);
         match this.begun.take() {
             Some(Ok(request)) => this.call = Some(this.service.start(request)),
@@ -194,7 +197,7 @@ impl Future for LayeredRunner {
             return Poll::Pending;
         };
         this.end();
-        let payload = result.and_then(|response| route::encoded(response, enveloped));
+        let payload = result.and_then(|response| route::encoded(response, compress, enveloped));
         Poll::Ready(Reply::from(payload.unwrap_or_else(|status| {
             // The method's own status has no outcome: a layer says so that the method was not run.
             let not_processed = status.outcome() == Some(Outcome::NotProcessed);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use iip_core::server::Route;
 use prost::Message;
 
-use super::dispatch::{Answer, Method};
+use super::dispatch::{Answer, Messages, Method};
 use super::handle;
 use super::route::UnaryRoute;
 use super::stream_route::StreamRoute;
@@ -59,11 +59,11 @@ where
         Box::pin(handle::unary(self.descriptor, &*self.handler, request))
     }
 
-    fn route(self: Arc<Self>, max_message: usize) -> Arc<dyn Route> {
+    fn route(self: Arc<Self>, messages: Messages) -> Arc<dyn Route> {
         Arc::new(UnaryRoute {
             descriptor: self.descriptor,
             handler: Arc::clone(&self.handler),
-            max_message,
+            messages,
             types: PhantomData,
         })
     }
@@ -95,8 +95,8 @@ macro_rules! streaming_method {
                 Box::pin(handle::$run(self.descriptor, &self.handler, request))
             }
 
-            fn route(self: Arc<Self>, max_message: usize) -> Arc<dyn Route> {
-                Arc::new(StreamRoute { method: self, max_message })
+            fn route(self: Arc<Self>, messages: Messages) -> Arc<dyn Route> {
+                Arc::new(StreamRoute { method: self, messages })
             }
         }
     };
@@ -152,12 +152,12 @@ impl Methods {
     /// The methods for the connections of a server.
     pub(super) fn routes(
         &self,
-        max_message: usize,
+        messages: Messages,
     ) -> impl Iterator<Item = (&'static MethodDescriptor, Arc<dyn Route>)> {
         self.inner
             .table
             .values()
-            .map(move |method| (method.descriptor(), Arc::clone(method).route(max_message)))
+            .map(move |method| (method.descriptor(), Arc::clone(method).route(messages)))
     }
 }
 
@@ -178,7 +178,10 @@ impl MethodsBuilder {
         let method = UnaryRoute {
             descriptor,
             handler: Arc::new(handler),
-            max_message: usize::MAX,
+            messages: Messages {
+                max: usize::MAX,
+                compress: None,
+            },
             types: PhantomData,
         };
         self.add(MethodKind::Unary, method)

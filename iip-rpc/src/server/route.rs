@@ -9,20 +9,20 @@ use iip_core::server::{Failure, Incoming, Reply, Route, Runner};
 use iip_core::session::{Delivery, Format, Payload};
 use prost::Message;
 
+use super::dispatch::Messages;
 use super::failure::{self, failed};
 use super::handle;
 use crate::cancellation::Scope;
 use crate::deadline::{Inherit, now, on_arrival};
 use crate::envelope::{self, Direction, Head, MessageBytes, Trailer};
 use crate::stream::cancelled;
-use crate::{Body, MethodDescriptor, Request, Response, Status, plain};
+use crate::{Body, Encoding, MethodDescriptor, Request, Response, Status, plain};
 
 /// A unary method behind a connection: decodes what arrives, runs the handler, encodes what it answers.
 pub(crate) struct UnaryRoute<F, Req, Res> {
     pub(crate) descriptor: &'static MethodDescriptor,
     pub(crate) handler: Arc<F>,
-    /// Largest message of a native client, bytes. The session's bound leaves room for the records around it.
-    pub(crate) max_message: usize,
+    pub(crate) messages: Messages,
     pub(crate) types: PhantomData<fn(Req) -> Res>,
 }
 
@@ -45,10 +45,11 @@ where
         Box::pin(UnaryRunner {
             descriptor: self.descriptor,
             handler: Arc::clone(&self.handler),
-            max_message: self.max_message,
+            messages: self.messages,
             begun: None,
             future: Box::pin(None),
             enveloped: false,
+            compress: None,
             deadline: None,
             scope: None,
             types: PhantomData,
@@ -65,12 +66,14 @@ where
 struct UnaryRunner<F, Fut, Req, Res> {
     descriptor: &'static MethodDescriptor,
     handler: Arc<F>,
-    max_message: usize,
+    messages: Messages,
     /// A request that was read and not polled yet, or why it cannot be run.
     begun: Option<Result<(MessageBytes, Request<()>), Status>>,
     /// The handler's future. Pinned apart, so that it can be replaced while this runner stays where it is.
     future: Pin<Box<Option<Fut>>>,
     enveloped: bool,
+    /// How the response is compressed.
+    compress: Option<Encoding>,
     deadline: Option<Instant>,
     /// Made for the first call, and used call after call: the connection stays the same.
     scope: Option<Arc<Scope>>,
@@ -119,11 +122,12 @@ where
 {
     fn begin(mut self: Pin<&mut Self>, request: Incoming) {
         self.enveloped = request.is_enveloped();
+        self.compress = self.messages.answer(&request);
         let this = &mut *self;
         let scope = this
             .scope
             .get_or_insert_with(|| Scope::reused(request.peer()));
-        let begun = read(request, this.descriptor, this.max_message, scope);
+        let begun = read(request, this.descriptor, this.messages.max, scope);
         self.deadline = match &begun {
             Ok((_, request)) => request.deadline(),
             Err(_) => None,
@@ -147,7 +151,7 @@ where
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Reply> {
         let this = &mut *self;
-        let enveloped = this.enveloped;
+        let (enveloped, compress) = (this.enveloped, this.compress);
         // Also while the handler makes its future, and while it is dropped.
         let _inherit = Inherit::enter(this.deadline);
         if let Some(begun) = this.begun.take() {
@@ -168,7 +172,9 @@ where
             scope.end();
         }
         let descriptor = this.descriptor;
-        let payload = match result.and_then(|response| succeeded(response, descriptor, enveloped)) {
+        let payload = match result
+            .and_then(|response| succeeded(response, descriptor, compress, enveloped))
+        {
             Ok(payload) => payload,
             // A status that a handler passes on from a call of its own says nothing of this call, which did run.
             Err(status) => failed(&status, false, enveloped),
@@ -191,18 +197,24 @@ impl<F, Fut, Req, Res> Drop for UnaryRunner<F, Fut, Req, Res> {
 fn succeeded<Res: Message>(
     response: Response<Res>,
     descriptor: &MethodDescriptor,
+    compress: Option<Encoding>,
     enveloped: bool,
 ) -> Result<Payload, Status> {
-    encoded(handle::encode(response, descriptor)?, enveloped)
+    encoded(handle::encode(response, descriptor)?, compress, enveloped)
 }
 
 /// The response of a method whose message is encoded.
-pub(super) fn encoded(response: Response<Body>, enveloped: bool) -> Result<Payload, Status> {
+pub(super) fn encoded(
+    response: Response<Body>,
+    compress: Option<Encoding>,
+    enveloped: bool,
+) -> Result<Payload, Status> {
     let (body, response) = response.take();
     let message = body.into_message()?;
     Ok(if enveloped {
+        let (message, packed) = envelope::pack(message, compress);
         envelope::write(
-            Head::to_record(None, response.metadata_map()),
+            Head::to_record(None, response.metadata_map(), compress.filter(|_| packed)),
             message,
             Trailer::ok_record(response.trailers()),
         )

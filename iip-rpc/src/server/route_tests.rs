@@ -10,6 +10,7 @@ use iip_core::server::{Failure, Incoming, Route, Runner};
 use iip_core::session::Payload;
 use iip_core::wire::Path;
 
+use super::dispatch::Messages;
 use super::route::UnaryRoute;
 use crate::deadline::now;
 use crate::envelope::{self, Direction, Head, MessageBytes, Trailer};
@@ -27,7 +28,10 @@ where
     UnaryRoute {
         descriptor: &METHOD,
         handler: Arc::new(handler),
-        max_message: 1000,
+        messages: Messages {
+            max: 1000,
+            compress: None,
+        },
         types: PhantomData,
     }
 }
@@ -57,7 +61,7 @@ fn call(runner: &mut Pin<Box<dyn Runner>>, data: Bytes, enveloped: bool) -> Byte
 /// A request of a native client.
 fn native(text: &str, timeout_us: Option<u64>, metadata: &Metadata) -> Bytes {
     let message = MessageBytes::encode(&text.to_owned()).unwrap();
-    let head = Head::to_record(timeout_us, metadata);
+    let head = Head::to_record(timeout_us, metadata, None);
     match envelope::write(head, message, Bytes::new()) {
         Payload::Whole(data) => data,
         Payload::Chunks(_) => panic!("cut"),
@@ -121,7 +125,10 @@ fn a_call_that_is_ready_at_once_allocates_nothing() {
         handler: Arc::new(|request: Request<u64>| async move {
             Ok::<_, Status>(Response::new(request.into_inner() + 1))
         }),
-        max_message: 1000,
+        messages: Messages {
+            max: 1000,
+            compress: None,
+        },
         types: PhantomData,
     };
     let mut runner = route.runner();
@@ -272,4 +279,34 @@ fn the_framework_answers_in_the_callers_form() {
             "{json:?}"
         );
     }
+}
+
+#[test]
+fn a_call_that_ends_fires_its_token_and_no_later_one() {
+    let tokens = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let kept = Arc::clone(&tokens);
+    let mut runner = route(move |request: Request<String>| {
+        kept.lock().unwrap().push(request.cancellation());
+        async move {
+            if request.get_ref() == "never" {
+                std::future::pending::<()>().await;
+            }
+            Ok(Response::new(String::new()))
+        }
+    })
+    .runner();
+    let fired = |tokens: &std::sync::Mutex<Vec<crate::Cancellation>>| {
+        let tokens = tokens.lock().unwrap();
+        tokens
+            .iter()
+            .map(|token| token.is_cancelled())
+            .collect::<Vec<_>>()
+    };
+    call(&mut runner, bare("you"), true);
+    call(&mut runner, bare("you"), true);
+    runner.as_mut().begin(incoming(bare("never"), true));
+    assert!(poll(&mut runner).is_pending());
+    assert_eq!(fired(&tokens), [true, true, false]);
+    drop(runner);
+    assert_eq!(fired(&tokens), [true, true, true]);
 }

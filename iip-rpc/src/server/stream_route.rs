@@ -9,14 +9,14 @@ use bytes::Bytes;
 use iip_core::server::{Failure, FrameReceiver, FrameSender, Incoming, Reply, Route, Runner};
 use iip_core::session::{Chunk, Delivery, Format, Payload};
 
-use super::dispatch::Method;
+use super::dispatch::{Messages, Method};
 use super::failure;
 use crate::body::{BodyStream, Kind};
 use crate::cancellation::Scope;
 use crate::deadline::{now, on_arrival};
 use crate::envelope::{self, Direction, Head, Trailer};
 use crate::stream::{Frames, Inbound};
-use crate::{Body, MethodKind, Outcome, Request, Response, Status, plain};
+use crate::{Body, Encoding, MethodKind, Outcome, Request, Response, Status, plain};
 
 /// Chunks that a response sends in one turn before it lets others run.
 const TURN: usize = 32;
@@ -24,8 +24,7 @@ const TURN: usize = 32;
 /// A streaming method behind a connection: its requests and responses go frame by frame.
 pub(crate) struct StreamRoute {
     pub(crate) method: Arc<dyn Method>,
-    /// Largest message of a client, bytes.
-    pub(crate) max_message: usize,
+    pub(crate) messages: Messages,
 }
 
 impl Route for StreamRoute {
@@ -40,7 +39,7 @@ impl Route for StreamRoute {
     fn runner(&self) -> Pin<Box<dyn Runner>> {
         Box::pin(StreamRunner {
             method: Arc::clone(&self.method),
-            max_message: self.max_message,
+            messages: self.messages,
             call: None,
             deadline: None,
         })
@@ -53,7 +52,7 @@ impl Route for StreamRoute {
 
 struct StreamRunner {
     method: Arc<dyn Method>,
-    max_message: usize,
+    messages: Messages,
     call: Option<Pin<Box<dyn Future<Output = Reply> + Send>>>,
     deadline: Option<Instant>,
 }
@@ -71,8 +70,9 @@ impl Runner for StreamRunner {
         request.set_method(self.method.descriptor());
         request.enter(&Scope::watched(Arc::clone(incoming.peer())));
         let arrived = incoming.arrived();
+        let compress = self.messages.answer(&incoming);
         let (frames, response) = incoming.into_streams();
-        let mut inbound = Inbound::new(Source(frames), Direction::Request, self.max_message);
+        let mut inbound = Inbound::new(Source(frames), Direction::Request, self.messages.max);
         // HEAD is in the first frame, which is there.
         let mut context = Context::from_waker(Waker::noop());
         let head = match inbound.poll_head(&mut context) {
@@ -93,7 +93,9 @@ impl Runner for StreamRunner {
         request.set_deadline(self.deadline);
         request.set_metadata(head.metadata);
         let method = Arc::clone(&self.method);
-        self.call = Some(Box::pin(serve(method, inbound, response, request)));
+        self.call = Some(Box::pin(serve(
+            method, inbound, response, compress, request,
+        )));
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -138,6 +140,7 @@ async fn serve(
     method: Arc<dyn Method>,
     mut inbound: Inbound<Source>,
     mut response: FrameSender,
+    compress: Option<Encoding>,
     request: Request<()>,
 ) -> Reply {
     let body = match method.descriptor().kind() {
@@ -148,32 +151,40 @@ async fn serve(
         },
     };
     match method.call(request.give(body)).await {
-        Ok(answer) => answered(answer, &mut response).await,
+        Ok(answer) => answered(answer, compress, &mut response).await,
         Err(status) => failed(&status),
     }
 }
 
-async fn answered(answer: Response<Body>, response: &mut FrameSender) -> Reply {
+async fn answered(
+    answer: Response<Body>,
+    compress: Option<Encoding>,
+    response: &mut FrameSender,
+) -> Reply {
     let (body, answer) = answer.take();
-    let head = Head::to_record(None, answer.metadata_map());
+    let head = |compress| Head::to_record(None, answer.metadata_map(), compress);
     let mut stream = match body.into_kind() {
         Kind::Message(message) => {
+            let (message, packed) = envelope::pack(message, compress);
+            let head = head(compress.filter(|_| packed));
             let trailer = Trailer::ok_record(answer.trailers());
             return Reply::from(envelope::write(head, message, trailer));
         }
         Kind::Stream(stream) => stream,
     };
+    let head = head(compress);
     let mut chunks = VecDeque::new();
     if !head.is_empty() {
         chunks.push_back(Chunk::new(&[], head).costing(0));
     }
-    poll_fn(|context| poll_answers(stream.as_mut(), &mut chunks, response, context)).await
+    poll_fn(|context| poll_answers(stream.as_mut(), &mut chunks, compress, response, context)).await
 }
 
 /// Sends the messages of a stream until nothing is there or nothing may be sent.
 fn poll_answers(
     mut stream: Pin<&mut dyn BodyStream>,
     chunks: &mut VecDeque<Chunk>,
+    compress: Option<Encoding>,
     response: &mut FrameSender,
     context: &mut Context<'_>,
 ) -> Poll<Reply> {
@@ -198,7 +209,7 @@ fn poll_answers(
             continue;
         }
         match ready!(stream.as_mut().poll_records(context)) {
-            Some(Ok(batch)) => envelope::cut(batch, chunks),
+            Some(Ok(batch)) => envelope::cut(batch, compress, chunks),
             Some(Err(status)) => return Poll::Ready(failed(&status)),
             None => {
                 let trailers = Trailer::ok_record(&stream.as_mut().trailers());

@@ -365,7 +365,8 @@ impl Queue {
     }
 
     fn made_room(&self, mut state: MutexGuard<'_, State>) {
-        if !state.senders.is_empty() && state.has_room(self.limit) {
+        // Not for every batch: a sender that is woken should find room for many messages.
+        if !state.senders.is_empty() && state.queued <= self.limit / 2 {
             let senders = std::mem::take(&mut state.senders);
             drop(state);
             wake(senders);

@@ -134,7 +134,7 @@ impl<T: Message + Default> Streaming<T> {
                     }
                     Some(Ok(Batch::Message(message))) => {
                         turn.made_progress();
-                        let cost = message.len() + MESSAGE_COST;
+                        let cost = message.cost();
                         let decoded = match self.largest.check(|| message.len()) {
                             Ok(()) => Ok(message.decode()),
                             Err(status) => Err(status),

@@ -1,7 +1,9 @@
 //! What the framework allocates for a small unary call in steady state, beyond the messages' own memory.
 
-use iip_rpc::codegen::{Idempotency, MethodDescriptor, MethodKind, Methods, NamedService, unary};
-use iip_rpc::{Channel, Request, Response, RpcService, Server};
+use iip_rpc::codegen::{
+    Idempotency, MethodDescriptor, MethodKind, Methods, NamedService, server_streaming, unary,
+};
+use iip_rpc::{Channel, Request, Response, RpcService, Sender, Server, Status, Streaming};
 
 static ADD_ONE: MethodDescriptor = MethodDescriptor::new(
     "/test.Numbers/AddOne",
@@ -11,6 +13,11 @@ static ADD_ONE: MethodDescriptor = MethodDescriptor::new(
 static ADD_ONE_LATER: MethodDescriptor = MethodDescriptor::new(
     "/test.Numbers/AddOneLater",
     MethodKind::Unary,
+    Idempotency::Unknown,
+);
+static COUNT: MethodDescriptor = MethodDescriptor::new(
+    "/test.Numbers/Count",
+    MethodKind::ServerStreaming,
     Idempotency::Unknown,
 );
 
@@ -27,7 +34,16 @@ impl Numbers {
             .unary(&ADD_ONE_LATER, |request: Request<u64>| async move {
                 tokio::task::yield_now().await;
                 Ok(Response::new(request.into_inner() + 1))
-            });
+            })
+            .server_streaming(
+                &COUNT,
+                |request: Request<u64>, out: Sender<u64>| async move {
+                    for number in 0..request.into_inner() {
+                        out.send(number).await?;
+                    }
+                    Ok::<_, Status>(())
+                },
+            );
         Self(methods.build())
     }
 }
@@ -101,4 +117,33 @@ fn a_small_call_allocates_nothing_on_the_client() {
 fn a_handler_that_is_not_ready_at_once_costs_its_task() {
     let both = allocations(&ADD_ONE_LATER, false);
     assert!(both < 4 * CALLS, "{both} in {CALLS} calls");
+}
+
+#[test]
+fn messages_of_a_stream_share_their_memory() {
+    let runtime = runtime();
+    let server = runtime.block_on(
+        Server::builder()
+            .add_service(Numbers::new())
+            .bind("127.0.0.1:0"),
+    );
+    let server = server.unwrap();
+    let address = server.local_addr().to_string();
+    runtime.spawn(async move {
+        let _ = server.serve().await;
+    });
+    let channel = runtime.block_on(Channel::connect(address)).unwrap();
+    let count = async || {
+        let request = Request::new(100 * CALLS);
+        let numbers = server_streaming(&channel, &COUNT, request).await.unwrap();
+        let mut numbers: Streaming<u64> = numbers.into_inner();
+        for number in 0..100 * CALLS {
+            assert_eq!(numbers.message().await.unwrap(), Some(number));
+        }
+        assert_eq!(numbers.message().await.unwrap(), None);
+    };
+    runtime.block_on(count());
+    // Both sides', for a batch of messages each.
+    let counted = allocation_counter::measure(|| runtime.block_on(count()));
+    assert!(counted.count_total < 10 * CALLS, "{}", counted.count_total);
 }

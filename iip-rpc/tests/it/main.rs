@@ -2,6 +2,10 @@
 
 mod allocations;
 #[cfg(feature = "testing")]
+mod compression;
+#[cfg(feature = "details")]
+mod details;
+#[cfg(feature = "testing")]
 mod faults;
 #[allow(
     dead_code,
@@ -19,6 +23,7 @@ mod raw;
 mod settings;
 mod shutdown;
 mod streaming;
+mod streaming_ends;
 mod streaming_limits;
 mod streams;
 mod tidy;

@@ -272,6 +272,7 @@ impl ClientSession {
                 self.profile = Some(Profile::Native);
                 self.server_timeout = reply.timeout;
                 self.server_max_message = reply.max_message;
+                self.server_encodings = reply.encodings;
                 self.leases
                     .grant_range(reply.channels.min(self.channel_limit()));
                 self.open_events();

@@ -10,6 +10,7 @@ use crate::session::batch::Batch;
 use crate::session::channel::{CallId, Profile};
 use crate::session::control::{self, ConnectionEvent, Hello};
 use crate::session::credit::Pool;
+use crate::session::encodings::Encodings;
 use crate::session::error::{Ended, Violation};
 use crate::session::event::ClientEvent;
 use crate::session::framing::Framing;
@@ -48,6 +49,7 @@ pub struct ClientSession {
     pub(super) profile: Option<Profile>,
     pub(super) server_timeout: Option<Duration>,
     pub(super) server_max_message: usize,
+    pub(super) server_encodings: Encodings,
     pub(super) channels: ChannelTable<Channel>,
     pub(super) leases: Leases,
     /// What is owed on channel 0, in order.
@@ -99,6 +101,7 @@ impl ClientSession {
             profile: config.plain.then_some(Profile::Plain),
             server_timeout: None,
             server_max_message: MAX_DATA as usize,
+            server_encodings: Encodings::NONE,
             channels: ChannelTable::new(),
             leases: Leases::default(),
             system: VecDeque::new(),
@@ -136,6 +139,7 @@ impl ClientSession {
                 window: session.config.limits.window_bytes(),
                 max_message: session.config.limits.max_message,
                 channels: session.config.limits.max_channels,
+                encodings: session.config.limits.encodings,
             };
             session.request_system(System::Hello, hello.to_json().into());
         }
@@ -320,6 +324,11 @@ impl ClientSession {
     /// The largest message the server accepts, bytes, as its hello said; 16 MiB if it is plain.
     pub fn server_max_message(&self) -> usize {
         self.server_max_message
+    }
+
+    /// The encodings of compressed messages that the server reads, as its hello said.
+    pub fn server_encodings(&self) -> Encodings {
+        self.server_encodings
     }
 
     /// Whether calls may begin: the server is known and has granted a channel.

@@ -102,6 +102,7 @@ impl<L: Lookup> ServerSession<L> {
             self.ended = Some(Ended::Version);
         }
         self.profile = Profile::Native;
+        self.client_encodings = hello.encodings;
         self.granted = hello.channels.clamp(2, self.limits.native_channels());
         let reply = HelloReply {
             version: control::VERSION,
@@ -109,6 +110,7 @@ impl<L: Lookup> ServerSession<L> {
             max_message: self.limits.max_message,
             channels: self.granted,
             timeout: self.default_timeout,
+            encodings: self.limits.encodings,
         };
         Ok(reply.to_json())
     }

@@ -8,6 +8,7 @@ use crate::session::assembly::{Assembly, SmallFrames};
 use crate::session::batch::Batch;
 use crate::session::channel::{CallId, MessageState, Profile};
 use crate::session::credit::{Inflow, Pool};
+use crate::session::encodings::Encodings;
 use crate::session::error::Ended;
 use crate::session::event::{Lookup, RouteInfo, ServerEvent};
 use crate::session::framing::Framing;
@@ -36,6 +37,7 @@ pub struct ServerSession<L> {
     pub(super) default_timeout: Option<Duration>,
     pub(super) decoder: Decoder,
     pub(super) profile: Profile,
+    pub(super) client_encodings: Encodings,
     pub(super) channels: ChannelTable<ServerChannel>,
     pub(super) last_typed: LastTyped,
     pub(super) granted: u32,
@@ -221,6 +223,7 @@ impl<L: Lookup> ServerSession<L> {
             routes,
             default_timeout,
             profile: Profile::Plain,
+            client_encodings: Encodings::NONE,
             channels: ChannelTable::new(),
             last_typed: LastTyped::default(),
             granted: 0,
@@ -395,6 +398,11 @@ impl<L: Lookup> ServerSession<L> {
     /// What the peer speaks, as far as is known.
     pub fn profile(&self) -> Profile {
         self.profile
+    }
+
+    /// The encodings of compressed messages that the client reads, as its hello said.
+    pub fn client_encodings(&self) -> Encodings {
+        self.client_encodings
     }
 
     /// Calls handed over and not answered.

@@ -62,10 +62,11 @@ pub(in crate::interop) async fn special_status_message<T: Target>(context: &Cont
     let status = unary(context, SPECIAL).await?;
     check_status(&status, SPECIAL)?;
     // What a peer wrote does not begin a line of its own in a log.
-    let shown = format!("{status:?}");
-    check(!shown.contains(['\t', '\r', '\n']), || {
-        format!("control characters stand in the debug output: {shown}")
-    })?;
+    for shown in [format!("{status:?}"), status.to_string()] {
+        check(!shown.contains(['\t', '\r', '\n']), || {
+            format!("control characters stand in what is shown: {shown}")
+        })?;
+    }
     Ok("every character came back".into())
 }
 

@@ -1,0 +1,50 @@
+//! Compressed messages, as they are sent and as they are received.
+
+use bytes::{Bytes, BytesMut};
+use iip_core::wire::record::{RecordKind, encode_header};
+
+use super::{EnvelopeError, MessageBytes};
+use crate::Encoding;
+
+/// Messages shorter than this are sent as they are: the frame's other bytes would weigh more than what is saved.
+pub(super) const WORTH: usize = 1024;
+
+/// A MESSAGE record whose payload is compressed.
+pub(super) const PACKED_MESSAGE: RecordKind =
+    RecordKind(RecordKind::MESSAGE.0 | RecordKind::COMPRESSED);
+
+/// A MESSAGE_START record of a compressed message.
+pub(super) const PACKED_START: RecordKind =
+    RecordKind(RecordKind::MESSAGE_START.0 | RecordKind::COMPRESSED);
+
+/// The message as it is to be sent: compressed if there is an encoding and it helps. True: it is.
+pub(crate) fn pack(message: MessageBytes, encoding: Option<Encoding>) -> (MessageBytes, bool) {
+    let Some(encoding) = encoding.filter(|_| message.len() >= WORTH) else {
+        return (message, false);
+    };
+    let bytes = message.clone().into_bytes();
+    let Some(compressed) = encoding.compress(&bytes) else {
+        return (message, false);
+    };
+    let header = encode_header(PACKED_MESSAGE, compressed.len() as u64);
+    let mut record = BytesMut::with_capacity(header.len() + compressed.len());
+    record.extend_from_slice(&header);
+    record.extend_from_slice(&compressed);
+    let packed = MessageBytes::Whole {
+        record: record.freeze(),
+        header: header.len() as u8,
+    };
+    (packed, true)
+}
+
+/// The message of a record that says it is compressed, of at most `max_message` bytes.
+pub(super) fn unpack(
+    compressed: MessageBytes,
+    encoding: Option<Encoding>,
+    max_message: usize,
+) -> Result<MessageBytes, EnvelopeError> {
+    let encoding = encoding.ok_or(EnvelopeError::Compressed)?;
+    let sent = compressed.len();
+    let message: Bytes = encoding.decompress(&compressed.into_bytes(), max_message)?;
+    Ok(MessageBytes::Unpacked { message, sent })
+}
