@@ -423,3 +423,18 @@ fn violations_have_numbers_channels_and_texts() {
         assert!(ended.to_string().contains(part), "{ended}");
     }
 }
+
+#[test]
+fn the_stream_does_not_overtake_a_response_on_its_channel() {
+    let mut rig = ServerRig::native(Limits::default(), 4);
+    rig.frame(1, "/raw", 2, b"hi");
+    let call = rig.call();
+    let answer = chunks([&b"first"[..], b"second"]);
+    assert!(rig.session.respond(call, answer));
+    // Answered, but not on its way yet.
+    rig.frame(0, "/sys/events", 2, &request_data(0, &[]));
+    let sent = rig.sent();
+    let kinds: Vec<_> = sent.iter().map(|frame| frame.kind).collect();
+    assert_eq!(kinds, [4, 7, 5]);
+    assert_eq!(ErrorReply::parse(&sent[2].data).unwrap().code, 102);
+}

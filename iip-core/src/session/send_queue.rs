@@ -379,6 +379,12 @@ impl SendQueue {
         self.lanes.get(&channel).map_or(0, |lane| lane.queued)
     }
 
+    /// Whether anything waits in the queue of one channel.
+    pub(crate) fn has_queued(&self, channel: ChannelId) -> bool {
+        let lane = self.lanes.get(&channel);
+        lane.is_some_and(|lane| !lane.items.is_empty())
+    }
+
     /// Whether no frame of the call's message is out yet.
     pub(crate) fn has_first(&self, call: CallId) -> bool {
         self.lanes.get(&call.channel).is_some_and(|lane| {

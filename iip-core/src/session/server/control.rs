@@ -61,11 +61,12 @@ impl<L: Lookup> ServerSession<L> {
         Ok(true)
     }
 
-    /// Whether no response is owed on a channel.
+    /// Whether no response is owed on a channel, nor still on its way out.
     fn is_idle(&self, id: ChannelId) -> bool {
-        self.channels
-            .get(id)
-            .is_none_or(|channel| channel.active.is_none() && channel.queue.is_empty())
+        let channel = self.channels.get(id);
+        let owed =
+            channel.is_some_and(|channel| channel.active.is_some() || !channel.queue.is_empty());
+        !owed && !self.output.has_queued(id)
     }
 
     pub(super) fn take_control(&mut self, now: Instant) -> Result<(), Violation> {
