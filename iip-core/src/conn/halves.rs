@@ -10,7 +10,8 @@ use super::call::{CallFailure, abandon, open, register, wake};
 use super::shared::{ClientShared, Failure};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::session::{
-    CallId, Cancelled, Chunk, Delivery, Format, MIN_WINDOW, OpenOptions, Payload, SEND_AHEAD,
+    CallId, Cancelled, Chunk, ClientSession, Delivery, Format, MIN_WINDOW, OpenOptions, Payload,
+    SEND_AHEAD,
 };
 use crate::wire::Path;
 
@@ -77,9 +78,18 @@ impl CallSender {
     /// As for [`poll_ready`](Self::poll_ready); also if the request was complete.
     pub fn push(&mut self, chunk: Chunk, last: bool) -> Result<(), Error> {
         debug_assert!(self.lease.enveloped);
+        self.give(last, |session, call| session.push(call, chunk, last))
+    }
+
+    /// Gives the session a part of the request through `send`, which says whether the call takes it.
+    fn give(
+        &mut self,
+        last: bool,
+        send: impl FnOnce(&mut ClientSession, CallId) -> bool,
+    ) -> Result<(), Error> {
         let Lease { shared, call, .. } = &*self.lease;
         let mut state = shared.lock();
-        let sent = !state.closed && state.session.push(*call, chunk, last);
+        let sent = !state.closed && send(&mut state.session, *call);
         let ended = state.session.ended().cloned();
         let driver = state.driver.schedule();
         drop(state);
@@ -140,22 +150,13 @@ impl CallSender {
     }
 
     fn push_raw(&mut self, data: Bytes, last: bool) -> Result<(), Error> {
-        let Lease { shared, call, .. } = &*self.lease;
         if data.is_empty() {
             let text = "a request needs at least one byte of data";
             return Err(Error::new(ErrorKind::Invalid, Outcome::Unknown, text));
         }
-        let mut state = shared.lock();
-        let sent = !state.closed && state.session.send(*call, Payload::Whole(data), last);
-        let ended = state.session.ended().cloned();
-        let driver = state.driver.schedule();
-        drop(state);
-        wake(driver);
-        if sent {
-            self.complete |= last;
-            return Ok(());
-        }
-        Err(over(shared, ended.as_ref()))
+        self.give(last, |session, call| {
+            session.send(call, Payload::Whole(data), last)
+        })
     }
 
     /// Waits until little enough is queued, or the call is over.

@@ -132,6 +132,18 @@ impl ServerShared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Gives the session a part of a response through `send`, which says whether anybody waits for it.
+    fn give(&self, call: CallId, last: bool, send: impl FnOnce(&mut ServerState) -> bool) -> bool {
+        let mut state = self.lock();
+        let sent = !state.closed && send(&mut state);
+        let driver = state.driver.schedule();
+        let wakers = end_inbox(&mut state, call, last);
+        drop(state);
+        wake(driver);
+        wakers.into_iter().for_each(Waker::wake);
+        sent
+    }
+
     /// A handler in a task has ended, with its answer or without.
     pub(super) fn ended(&self, call: CallId, reply: Option<Payload>) {
         self.core.running.fetch_sub(1, Ordering::Relaxed);
@@ -265,25 +277,11 @@ impl Link for ServerShared {
     }
 
     fn push(&self, call: CallId, chunk: Chunk, last: bool) -> bool {
-        let mut state = self.lock();
-        let sent = !state.closed && state.session.push(call, chunk, last);
-        let driver = state.driver.schedule();
-        let wakers = end_inbox(&mut state, call, last);
-        drop(state);
-        wake(driver);
-        wakers.into_iter().for_each(Waker::wake);
-        sent
+        self.give(call, last, |state| state.session.push(call, chunk, last))
     }
 
     fn send(&self, call: CallId, payload: Payload, last: bool) -> bool {
-        let mut state = self.lock();
-        let sent = !state.closed && state.session.send(call, payload, last);
-        let driver = state.driver.schedule();
-        let wakers = end_inbox(&mut state, call, last);
-        drop(state);
-        wake(driver);
-        wakers.into_iter().for_each(Waker::wake);
-        sent
+        self.give(call, last, |state| state.session.send(call, payload, last))
     }
 }
 
