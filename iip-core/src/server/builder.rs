@@ -4,12 +4,16 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use super::admission::{Admission, ConnectionLimits};
+use super::books::Books;
 use super::connections::Connections;
 use super::handler::{Frames, Handler, RawRoute, StreamHandler, Whole};
 use super::listener::Listener;
 use super::route::{Route, Router};
 use super::serve::Server;
 use super::shared::ServerCore;
+use super::statistics::StatisticsAccess;
+use super::statistics_paths::{Source, StatisticsPath};
+use crate::conn::now;
 use crate::session::{LONGEST, Limits};
 use crate::transport::{Address, TcpOptions};
 use crate::wire::Path;
@@ -33,6 +37,7 @@ pub struct ServerBuilder {
     max_in_flight: usize,
     receive_budget: usize,
     listeners: Vec<Listener>,
+    statistics: StatisticsAccess,
     /// The first mistake, reported when the server is made.
     mistake: Option<String>,
 }
@@ -52,6 +57,7 @@ impl Default for ServerBuilder {
                 std::fs::read_to_string("/proc/meminfo").ok().as_deref(),
             ),
             listeners: Vec::new(),
+            statistics: StatisticsAccess::default(),
             mistake: None,
         }
     }
@@ -166,6 +172,14 @@ impl ServerBuilder {
         self
     }
 
+    /// Whose requests for the statistics paths (`docs/statistics.md`) are answered; default
+    /// [`StatisticsAccess::local`]. Everybody else gets what an unknown path gets.
+    #[must_use]
+    pub fn statistics(mut self, access: StatisticsAccess) -> Self {
+        self.statistics = access;
+        self
+    }
+
     /// Also serves a listener of the user's own. May be given several times.
     #[must_use]
     pub fn listener(mut self, listener: impl Into<Listener>) -> Self {
@@ -196,7 +210,7 @@ impl ServerBuilder {
     /// # Errors
     ///
     /// There is no listener; a path is not one or has two handlers.
-    pub fn build(self) -> io::Result<Server> {
+    pub fn build(mut self) -> io::Result<Server> {
         let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidInput, text);
         if let Some(mistake) = self.mistake {
             return Err(invalid(mistake));
@@ -204,6 +218,13 @@ impl ServerBuilder {
         if self.listeners.is_empty() {
             let text = "a server needs an address (bind) or a listener (listener)";
             return Err(invalid(String::from(text)));
+        }
+        let source = Arc::new(Source::new());
+        self.router.begin_statistics();
+        for (path, handler) in StatisticsPath::all(&source) {
+            let path = Path::new(path).unwrap_or(Path::ROOT);
+            self.router
+                .add(&path, Arc::new(RawRoute::whole(Whole(handler))));
         }
         let core = ServerCore {
             router: Arc::new(self.router),
@@ -217,13 +238,17 @@ impl ServerBuilder {
             max_unread: self.limits.max_message,
             running: AtomicUsize::new(0),
             cut: AtomicUsize::new(0),
+            books: Books::new(now()),
         };
-        let connections = Connections::new(
+        let access = self.statistics;
+        let connections = Arc::new(Connections::new(
             Arc::new(core),
             Arc::new(self.limits),
             Admission::new(self.connections),
-        );
-        Ok(Server::new(self.listeners, Arc::new(connections)))
+            Box::new(move |peer| access.allows(peer)),
+        ));
+        let _ = source.connections.set(Arc::downgrade(&connections));
+        Ok(Server::new(self.listeners, connections))
     }
 }
 
@@ -239,10 +264,10 @@ pub(super) fn default_receive_budget(meminfo: Option<&str>) -> usize {
     }
 }
 
-/// Paths the session answers itself.
+/// Paths that are not the user's.
 fn is_protocol_path(path: &str) -> bool {
     matches!(
         path,
         "/sys/hello" | "/sys/new_channel" | "/sys/delete_channel" | "/sys/events"
-    )
+    ) || StatisticsPath::PATHS.contains(&path)
 }

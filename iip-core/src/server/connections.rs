@@ -7,7 +7,7 @@ use tokio::task::AbortHandle;
 
 use super::admission::{Admission, Permit};
 use super::dispatch::ServerEndpoint;
-use super::route::{Failure, Peer, Router};
+use super::route::{Failure, Paths, Peer};
 use super::shared::{ServerCore, ServerShared};
 use crate::conn::{drive, now};
 use crate::session::{Ended, ErrorReply, Format, Limits, Profile, ServerEvent, ServerSession};
@@ -22,6 +22,8 @@ pub(super) struct Connections {
     next: AtomicU64,
     draining: AtomicBool,
     aborted: AtomicBool,
+    /// Who may ask for statistics.
+    may_ask: Box<dyn Fn(&PeerAddr) -> bool + Send + Sync>,
     /// Told when a connection ends.
     ended: Notify,
 }
@@ -32,7 +34,12 @@ struct Open {
 }
 
 impl Connections {
-    pub(super) fn new(core: Arc<ServerCore>, limits: Arc<Limits>, admission: Admission) -> Self {
+    pub(super) fn new(
+        core: Arc<ServerCore>,
+        limits: Arc<Limits>,
+        admission: Admission,
+        may_ask: Box<dyn Fn(&PeerAddr) -> bool + Send + Sync>,
+    ) -> Self {
         Self {
             core,
             limits,
@@ -41,6 +48,7 @@ impl Connections {
             next: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             aborted: AtomicBool::new(false),
+            may_ask,
             ended: Notify::new(),
         }
     }
@@ -62,9 +70,12 @@ impl Connections {
             self.evict_idle();
         }
         let core = &self.core;
-        let router = Arc::clone(&core.router);
+        let paths = Paths {
+            router: Arc::clone(&core.router),
+            statistics: (self.may_ask)(&peer),
+        };
         let limits = Arc::clone(&self.limits);
-        let session = ServerSession::new(limits, router, core.default_timeout, now());
+        let session = ServerSession::new(limits, paths, core.default_timeout, now());
         let info = Arc::new(Peer {
             address: peer.clone(),
         });
@@ -184,6 +195,25 @@ impl Connections {
         }
     }
 
+    /// Brings the server's figures up to date.
+    pub(super) fn collect(&self) {
+        for shared in self.all() {
+            shared.collect(&mut shared.lock());
+        }
+    }
+
+    /// All connections with their numbers, oldest first.
+    pub(super) fn numbered(&self) -> Vec<(u64, Arc<ServerShared>)> {
+        let open = self.open();
+        let all = open
+            .iter()
+            .map(|(id, open)| (*id, Arc::clone(&open.shared)));
+        let mut all: Vec<_> = all.collect();
+        drop(open);
+        all.sort_unstable_by_key(|(id, _)| *id);
+        all
+    }
+
     fn all(&self) -> Vec<Arc<ServerShared>> {
         let open = self.open();
         open.values().map(|open| Arc::clone(&open.shared)).collect()
@@ -191,7 +221,7 @@ impl Connections {
 }
 
 /// Refuses the requests that waited behind others on their channels.
-fn refuse_waiting(session: &mut ServerSession<Arc<Router>>) {
+fn refuse_waiting(session: &mut ServerSession<Paths>) {
     let mut events = VecDeque::new();
     loop {
         session.take_events(&mut events);
@@ -218,7 +248,8 @@ struct Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let state = self.shared.lock();
+        let mut state = self.shared.lock();
+        self.shared.collect(&mut state);
         // The driver does so where it comes to its end, but it may have been dropped.
         for running in state.running.values() {
             running.abort.abort();

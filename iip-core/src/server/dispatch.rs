@@ -477,6 +477,7 @@ impl Endpoint for ServerEndpoint {
             state = shared.lock();
         }
         if !state.session.has_output() {
+            shared.settle(&mut state);
             state.driver.park(waker);
             let now = state.session.is_draining().then(now);
             if now.is_some_and(|now| state.session.is_drained(now)) {
@@ -494,6 +495,7 @@ impl Endpoint for ServerEndpoint {
         if yielded == 0 && state.running.len() > 1 {
             return Transmit::Soon;
         }
+        shared.settle(&mut state);
         state.session.poll_transmit(output);
         self.refresh(&state, missing, None);
         Transmit::Now
@@ -508,6 +510,7 @@ impl Endpoint for ServerEndpoint {
             self.with(|_| missing);
             state = shared.lock();
         }
+        shared.settle(&mut state);
         state.driver.park(waker);
         self.refresh(&state, missing, None);
     }
@@ -559,7 +562,12 @@ impl Endpoint for ServerEndpoint {
     }
 
     fn shrink(&mut self) {
-        self.shared.lock().session.shrink();
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        shared.collect(&mut state);
+        state.session.tally().shrink();
+        state.session.shrink();
+        drop(state);
         self.events = VecDeque::new();
         self.replies = Vec::new();
         self.spawned = Vec::new();

@@ -2,6 +2,7 @@
 
 mod acceptor;
 mod admission;
+mod books;
 mod builder;
 mod connections;
 mod dispatch;
@@ -13,6 +14,9 @@ mod placement;
 mod route;
 mod serve;
 mod shared;
+mod statistics;
+mod statistics_paths;
+mod statistics_text;
 mod task;
 
 #[cfg(test)]
@@ -28,6 +32,7 @@ mod placement_tests;
 
 pub use acceptor::AcceptStats;
 pub use admission::{AdmissionStats, ConnectionLimits};
+pub use books::{Figures, SECONDS};
 pub use builder::ServerBuilder;
 pub use frames::{FrameReceiver, FrameSender};
 pub use handler::{FutureRunner, Handler, StreamHandler, handler_fn};
@@ -35,3 +40,4 @@ pub use handler_error::HandlerError;
 pub use listener::Listener;
 pub use route::{Failure, Incoming, Peer, Reply, Route, Runner};
 pub use serve::{Report, Server};
+pub use statistics::{ChannelFigures, ConnectionFigures, Statistics, StatisticsAccess};

@@ -219,6 +219,8 @@ pub(super) struct Router {
     by_path: HashMap<String, usize>,
     pub(super) entries: Vec<Entry>,
     fallback: Option<usize>,
+    /// Where the routes of the statistics paths begin, once there are any.
+    statistics: Option<usize>,
 }
 
 impl Router {
@@ -243,6 +245,34 @@ impl Router {
         self.fallback = Some(self.push(route));
     }
 
+    /// What is added from here on answers the statistics paths.
+    pub(super) fn begin_statistics(&mut self) {
+        self.statistics = Some(self.entries.len());
+    }
+
+    fn is_statistics(&self, index: usize) -> bool {
+        self.statistics.is_some_and(|first| index >= first)
+    }
+
+    /// The route that the user has registered for a path.
+    pub(super) fn registered(&self, path: &str) -> Option<usize> {
+        let index = self.by_path.get(path).copied()?;
+        (!self.is_statistics(index)).then_some(index)
+    }
+
+    /// All paths that the user has registered, in order.
+    pub(super) fn all_registered(&self) -> Vec<(&str, usize)> {
+        let all = self
+            .by_path
+            .iter()
+            .map(|(path, index)| (path.as_str(), *index));
+        let mut all: Vec<_> = all
+            .filter(|(_, index)| !self.is_statistics(*index))
+            .collect();
+        all.sort_unstable();
+        all
+    }
+
     fn push(&mut self, route: Arc<dyn Route>) -> usize {
         let index = self.entries.len();
         let info = RouteInfo {
@@ -259,9 +289,19 @@ impl Router {
     }
 }
 
-impl Lookup for Arc<Router> {
+/// The routes that one connection may use.
+pub(super) struct Paths {
+    pub(super) router: Arc<Router>,
+    /// Whether its peer may ask for statistics.
+    pub(super) statistics: bool,
+}
+
+impl Lookup for Paths {
     fn find(&self, path: &str) -> Option<RouteInfo> {
-        let index = self.by_path.get(path).copied().or(self.fallback)?;
-        self.entries.get(index).map(|entry| entry.info)
+        let router = &self.router;
+        let found = router.by_path.get(path).copied();
+        let found = found.filter(|index| self.statistics || !router.is_statistics(*index));
+        let index = found.or(router.fallback)?;
+        router.entries.get(index).map(|entry| entry.info)
     }
 }

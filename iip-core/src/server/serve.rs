@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::admission::AdmissionStats;
 use super::connections::Connections;
 use super::listener::Listener;
+use super::statistics::Statistics;
 use crate::transport::Address;
 
 /// How long the answers to calls that were cut may take to go out.
@@ -55,6 +56,11 @@ impl Server {
     /// How many connections there are and were refused.
     pub fn stats(&self) -> AdmissionStats {
         self.connections.admission.stats()
+    }
+
+    /// What was counted, also while the server serves: take the handle before.
+    pub fn statistics(&self) -> Statistics {
+        Statistics::new(Arc::clone(&self.connections))
     }
 
     /// Serves until the future is dropped.

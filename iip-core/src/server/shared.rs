@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::task::AbortHandle;
 
+use super::books::Books;
 use super::frames::{Inbox, Link};
 use super::handler_error::HandlerError;
-use super::route::{Peer, Router};
-use crate::conn::Alarm;
+use super::route::{Paths, Peer, Router};
+use crate::conn::{Alarm, now};
 use crate::session::{CallId, Chunk, Payload, SEND_AHEAD, ServerSession};
 
 /// What all connections of a server share.
@@ -29,6 +30,7 @@ pub(super) struct ServerCore {
     /// Handlers in tasks, over all connections.
     pub(super) running: AtomicUsize,
     pub(super) cut: AtomicUsize,
+    pub(super) books: Books,
 }
 
 /// A handler that went into a task.
@@ -68,7 +70,7 @@ impl Hasher for CallHasher {
 }
 
 pub(super) struct ServerState {
-    pub(super) session: ServerSession<Arc<Router>>,
+    pub(super) session: ServerSession<Paths>,
     pub(super) running: HashMap<CallId, Running, ByCall>,
     pub(super) abandoned: usize,
     pub(super) inboxes: HashMap<CallId, Inbox>,
@@ -89,7 +91,7 @@ pub(super) struct ServerShared {
 
 impl ServerShared {
     pub(super) fn new(
-        session: ServerSession<Arc<Router>>,
+        session: ServerSession<Paths>,
         peer: Arc<Peer>,
         core: Arc<ServerCore>,
     ) -> Self {
@@ -125,6 +127,20 @@ impl ServerShared {
         state.counted = held;
         let pressed = total.load(Ordering::Relaxed) > self.core.receive_budget;
         state.session.set_pressed(pressed);
+    }
+
+    /// Tells what is counted the time, if calls were answered since it was told.
+    pub(super) fn settle(&self, state: &mut ServerState) {
+        let tally = state.session.tally();
+        if tally.awaits_clock() {
+            self.core.books.settle(tally, now());
+        }
+    }
+
+    /// Adds what is counted to the server's figures.
+    pub(super) fn collect(&self, state: &mut ServerState) {
+        self.settle(state);
+        self.core.books.add(state.session.tally());
     }
 
     /// No code that can panic runs under the lock but the session's, so that a poisoned one is as good as any.

@@ -6,6 +6,8 @@ use crate::wire::{FrameKind, MAX_DATA, Path, encode_header};
 #[derive(Debug, Clone)]
 pub(crate) struct Framing {
     pub(crate) response: bool,
+    /// What the frames are counted under; only a server counts.
+    pub(crate) route: u32,
     /// `None`: the path `/`.
     pub(crate) path: Option<Path>,
     /// Flags and sequence number.

@@ -26,6 +26,7 @@ mod rate;
 mod send_queue;
 mod server;
 mod table;
+mod tally;
 
 #[cfg(test)]
 mod batch_tests;
@@ -78,3 +79,5 @@ pub use payload::{Chunk, MAX_CHUNK, Payload};
 pub(crate) use send_queue::SEND_AHEAD;
 pub use server::ServerSession;
 pub(crate) use table::ChannelTable;
+pub use tally::{DurationRange, Durations, RANGE_ENDS_MS, Traffic};
+pub(crate) use tally::{NO_ROUTE, RouteTally, Tally};

@@ -13,6 +13,7 @@ use super::credit::{MIN_WINDOW, Outflow};
 use super::framing::Framing;
 use super::lane::{Body, Item, Lane, MERGED};
 use super::payload::{Chunk, MAX_CHUNK, Payload};
+use super::tally::Tally;
 use crate::wire::ChannelId;
 
 /// Bytes a channel may send in one turn. Half a chunk: two channels with full chunks alternate frame by frame.
@@ -59,6 +60,8 @@ pub(crate) struct SendQueue {
     /// Bytes handed to the driver since the start.
     handed_out: u64,
     steps: Vec<Step>,
+    /// What a server has sent and received.
+    pub(crate) tally: Tally,
 }
 
 /// What became of a message that waited in a queue.
@@ -92,6 +95,7 @@ impl Default for SendQueue {
             used: 0,
             handed_out: 0,
             steps: Vec::new(),
+            tally: Tally::default(),
         }
     }
 }
@@ -125,8 +129,7 @@ impl SendQueue {
                     && data.len() <= framing.room().min(MAX_CHUNK)
                     && (first && last || self.ready.len() < TRANSMIT_TARGET) =>
             {
-                framing.encode(&mut self.ready, call, (first, last), &[], &data);
-                Some(self.handed_out + self.ready.len() as u64)
+                Some(self.push_ready(call, framing, &data, first, last))
             }
             Payload::Whole(data) => {
                 self.enqueue(call, framing, Body::Split(data), first, last);
@@ -331,7 +334,9 @@ impl SendQueue {
         first: bool,
         last: bool,
     ) -> u64 {
+        let before = self.ready.len();
         framing.encode(&mut self.ready, call, (first, last), &[], data);
+        self.count(call, framing, self.ready.len() - before, last);
         self.handed_out + self.ready.len() as u64
     }
 
@@ -341,7 +346,22 @@ impl SendQueue {
             self.push_ready(call, framing, data, false, false);
             return;
         }
+        let before = self.urgent.len();
         framing.encode(&mut self.urgent, call, (false, false), &[], data);
+        self.count(call, framing, self.urgent.len() - before, false);
+    }
+
+    /// Counts a frame of a server.
+    #[inline]
+    fn count(&mut self, call: CallId, framing: &Framing, bytes: usize, last: bool) {
+        if framing.response {
+            self.tally.send(framing.route, call.channel, bytes, last);
+        }
+    }
+
+    /// Frames that wait in queues.
+    pub(crate) fn queued_frames(&self) -> usize {
+        self.lanes.values().map(|lane| lane.items.len()).sum()
     }
 
     /// Credit used since the start.
@@ -482,7 +502,13 @@ impl SendQueue {
                 let before_this = lane.queued;
                 lane.queued = lane.queued.saturating_sub(size);
                 let (call, first, last) = (item.call, item.first, item.last);
+                let (counted, route) = (item.framing.response, item.framing.route);
+                let frame_begins = out.len();
                 let done = item.encode_next(out);
+                if counted {
+                    let bytes = out.len() - frame_begins;
+                    self.tally.send(route, channel, bytes, last && done);
+                }
                 if done {
                     if last && item.framing.envelope.is_some() {
                         self.flows.remove(&call);

@@ -4,10 +4,12 @@ use super::framing::Framing;
 use super::rig_tests::{Sent, chunks, decode_all, payload};
 use super::send_queue::{SendQueue, Withdrawn};
 use super::*;
+use crate::session::tally::NO_ROUTE;
 use crate::wire::ChannelId;
 
 const NATIVE: Framing = Framing {
     response: true,
+    route: NO_ROUTE,
     path: None,
     envelope: None,
     max_data: MAX_CHUNK,
@@ -285,6 +287,7 @@ fn chunks_have_a_head_and_a_body() {
 
 const ENVELOPED: Framing = Framing {
     response: true,
+    route: NO_ROUTE,
     path: None,
     envelope: Some((0x80, 7)),
     max_data: MAX_CHUNK,

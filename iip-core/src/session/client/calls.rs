@@ -9,6 +9,7 @@ use crate::session::framing::Framing;
 use crate::session::keep_alive::Need;
 use crate::session::payload::{Chunk, MAX_CHUNK, Payload};
 use crate::session::send_queue::Withdrawn;
+use crate::session::tally::NO_ROUTE;
 use crate::wire::{ChannelId, MAX_DATA, Path};
 
 /// A CANCEL record with reason 0.
@@ -112,6 +113,7 @@ impl ClientSession {
         };
         let framing = Framing {
             response: false,
+            route: NO_ROUTE,
             path: Some(path.clone()),
             envelope: channel.envelope.map(|seq| (0, seq)),
             max_data: if native { MAX_CHUNK } else { MAX_DATA as usize },
@@ -147,6 +149,7 @@ impl ClientSession {
         channel.request_complete = last;
         let framing = Framing {
             response: false,
+            route: NO_ROUTE,
             path: None,
             envelope: envelope.map(|seq| (0, seq)),
             max_data: MAX_CHUNK,
@@ -176,6 +179,7 @@ impl ClientSession {
         channel.request_complete = last;
         let framing = Framing {
             response: false,
+            route: NO_ROUTE,
             path: None,
             envelope: Some((0, seq)),
             max_data: MAX_CHUNK,
@@ -279,6 +283,7 @@ impl ClientSession {
         let envelope = channel.envelope;
         let framing = Framing {
             response: false,
+            route: NO_ROUTE,
             path: None,
             envelope: envelope.map(|seq| (0, seq)),
             max_data: MAX_CHUNK,

@@ -21,6 +21,7 @@ use crate::session::progress::ReadProgress;
 use crate::session::rate::TokenBucket;
 use crate::session::send_queue::SendQueue;
 use crate::session::table::ChannelTable;
+use crate::session::tally::NO_ROUTE;
 use crate::wire::{ChannelId, Decoded, Decoder, MAX_DATA, Path};
 
 /// How long the hello and the first channel may take.
@@ -165,6 +166,7 @@ impl ClientSession {
         };
         let framing = Framing {
             response: false,
+            route: NO_ROUTE,
             path: Some(path),
             envelope: None,
             max_data: MAX_DATA as usize,
@@ -474,6 +476,7 @@ fn events_framing(seq: u16, first: bool) -> Framing {
     const EVENTS: Path = Path::from_static(control::EVENTS);
     Framing {
         response: false,
+        route: NO_ROUTE,
         path: first.then_some(EVENTS),
         envelope: Some((0, seq)),
         max_data: MAX_CHUNK,

@@ -11,6 +11,7 @@ use crate::session::error::{Ended, Violation};
 use crate::session::event::Lookup;
 use crate::session::framing::Framing;
 use crate::session::payload::MAX_CHUNK;
+use crate::session::tally::NO_ROUTE;
 use crate::wire::{ChannelId, Frame, Path};
 
 impl<L: Lookup> ServerSession<L> {
@@ -55,6 +56,7 @@ impl<L: Lookup> ServerSession<L> {
             Pending::Answer {
                 path,
                 data: answer.into(),
+                route: NO_ROUTE,
             },
             true,
         );
@@ -282,6 +284,7 @@ impl<L: Lookup> ServerSession<L> {
 fn event_framing(seq: u16) -> Framing {
     Framing {
         response: true,
+        route: NO_ROUTE,
         path: None,
         envelope: Some((ENVELOPE_RESPONSE, seq)),
         max_data: MAX_CHUNK,

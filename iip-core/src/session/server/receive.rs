@@ -11,6 +11,7 @@ use crate::session::credit::{Excess, Inflow};
 use crate::session::error::Violation;
 use crate::session::event::{Lookup, RouteInfo, ServerEvent};
 use crate::session::limits::most_data;
+use crate::session::tally::NO_ROUTE;
 use crate::wire::{ChannelId, Frame, FrameKind, Path};
 
 /// Data up to this size is looked at although its message is read past.
@@ -18,6 +19,9 @@ const SMALL: usize = 64;
 
 /// What a peer floods with that sends frames without messages.
 const CHAFF: &str = "frames that carry next to nothing";
+
+/// Bytes of a frame beside its path and data.
+const HEADER: usize = 10;
 
 impl<L: Lookup> ServerSession<L> {
     /// Checks the header of a frame whose data is still arriving, so that what cannot be accepted costs no memory.
@@ -82,7 +86,13 @@ impl<L: Lookup> ServerSession<L> {
         if !self.admit(&frame, announced) {
             return Err(Violation::Flood(CHAFF));
         }
-        self.channels.entry(id).incoming = next;
+        let channel = self.channels.entry(id);
+        channel.incoming = next;
+        if !kind.is_first() {
+            let route = channel.arriving();
+            let bytes = HEADER + frame.path().len() + announced;
+            self.output.tally.receive(route, id, bytes, kind.is_last());
+        }
         if kind.is_first() {
             self.begin_request(frame, announced, now)?;
         } else {
@@ -127,6 +137,7 @@ impl<L: Lookup> ServerSession<L> {
         let (kind, id) = (frame.kind(), frame.channel());
         let last = kind.is_last();
         let raw_path = frame.path();
+        let bytes = HEADER + raw_path.len() + announced;
         let (found, enveloped, needs_path) = match self.last_typed.find(raw_path) {
             Some(route) => (Some(route), true, false),
             None => {
@@ -136,6 +147,7 @@ impl<L: Lookup> ServerSession<L> {
                     .unwrap_or(raw_path);
                 let bare_text = std::str::from_utf8(bare).unwrap_or("");
                 if bare_text.starts_with("/sys/") && self.handle_system(&frame, bare_text, now)? {
+                    self.output.tally.receive(NO_ROUTE, id, bytes, last);
                     return Ok(());
                 }
                 // A registered path is canonical, so a path without query that is found needs no validation.
@@ -149,6 +161,8 @@ impl<L: Lookup> ServerSession<L> {
                 (found, enveloped, needs_path)
             }
         };
+        let counted = found.map_or(NO_ROUTE, |route| route.index as u32);
+        self.output.tally.receive(counted, id, bytes, last);
         let path = if needs_path {
             Path::from_wire(frame.path_bytes()).ok()
         } else {
@@ -158,12 +172,12 @@ impl<L: Lookup> ServerSession<L> {
         let mut data = frame.into_data();
         let Some(route) = found.filter(|_| !refused_path) else {
             let answer = ErrorReply::no_handler();
-            return self.refuse_request(id, last, path, &answer, now);
+            return self.refuse_request(id, last, counted, path, &answer, now);
         };
         let over_budget = self.held + announced > self.limits.receive_budget;
         if data.is_empty() || announced > self.receive_limit(enveloped) || over_budget {
             let answer = self.too_large();
-            return self.refuse_request(id, last, path, &answer, now);
+            return self.refuse_request(id, last, counted, path, &answer, now);
         }
         let envelope = if enveloped {
             match control::read_envelope(&data) {
@@ -177,7 +191,7 @@ impl<L: Lookup> ServerSession<L> {
                         -1,
                         "this path is a typed method: its data must be in the envelope",
                     );
-                    return self.refuse_request(id, last, None, &answer, now);
+                    return self.refuse_request(id, last, counted, None, &answer, now);
                 }
             }
         } else {
@@ -196,12 +210,12 @@ impl<L: Lookup> ServerSession<L> {
         };
         if matches!(self.drain, Drain::Done) {
             let answer = ErrorReply::new(ErrorReply::DRAINING, "the server is stopping");
-            return self.refuse_request(id, last, request.path, &answer, now);
+            return self.refuse_request(id, last, counted, request.path, &answer, now);
         }
         if self.output.waiting() > self.limits.receive_budget {
             let text = "too many replies wait for this connection's client (receive_budget)";
             let answer = ErrorReply::new(ErrorReply::OVERLOADED, text);
-            return self.refuse_request(id, last, request.path, &answer, now);
+            return self.refuse_request(id, last, counted, request.path, &answer, now);
         }
         let window = self.limits.window_bytes();
         if last {
@@ -221,7 +235,7 @@ impl<L: Lookup> ServerSession<L> {
                 Ok(()) => {}
                 Err(Excess::Message) => {
                     let answer = self.too_large();
-                    return self.refuse_request(id, last, None, &answer, now);
+                    return self.refuse_request(id, last, counted, None, &answer, now);
                 }
                 Err(Excess::Credit) => return Err(Violation::Overrun(id)),
             }
@@ -248,7 +262,7 @@ impl<L: Lookup> ServerSession<L> {
         };
         if let Some(text) = refused {
             let answer = ErrorReply::new(ErrorReply::OVERLOADED, text);
-            return self.refuse_request(id, last, request.path, &answer, now);
+            return self.refuse_request(id, last, counted, request.path, &answer, now);
         }
         let mut assembly = Assembly::new(self.receive_limit(enveloped), now);
         assembly.add(&request.data, request.data.len(), now);
@@ -373,12 +387,13 @@ impl<L: Lookup> ServerSession<L> {
                     self.held -= held;
                     self.incomplete -= 1;
                     let path = assembling.request.path.take();
+                    let route = assembling.request.route as u32;
                     let flow = assembling.flow.take();
                     channel.reception = Reception::Nowhere;
                     if let Some(flow) = flow {
                         self.end_flow(id, *flow);
                     }
-                    return self.refuse_request(id, last, path, &too_large, now);
+                    return self.refuse_request(id, last, route, path, &too_large, now);
                 }
                 self.held += assembling.assembly.held() - held;
                 if last {
@@ -427,6 +442,7 @@ impl<L: Lookup> ServerSession<L> {
         &mut self,
         id: ChannelId,
         last: bool,
+        route: u32,
         path: Option<Path>,
         answer: &ErrorReply,
         now: Instant,
@@ -437,7 +453,7 @@ impl<L: Lookup> ServerSession<L> {
         }
         let path = path.map_or(Path::ROOT, |path| path.without_query());
         let data = Bytes::from(answer.to_json());
-        self.enqueue(id, Pending::Answer { path, data }, true);
+        self.enqueue(id, Pending::Answer { path, data, route }, true);
         Ok(())
     }
 }

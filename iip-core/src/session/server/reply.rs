@@ -40,15 +40,20 @@ impl<L: Lookup> ServerSession<L> {
     pub(super) fn start(&mut self, id: ChannelId, pending: Pending, complete: bool) {
         let native = self.profile == Profile::Native;
         let call = self.next_call(id);
+        let route = match &pending {
+            Pending::Answer { route, .. } => *route,
+            Pending::Request(request) | Pending::Cancelled(request) => request.route as u32,
+        };
         let framing = |path: Option<&Path>, envelope: Option<u16>| Framing {
             response: true,
+            route,
             path: if native { None } else { path.cloned() },
             envelope: envelope.map(|seq| (ENVELOPE_RESPONSE, seq)),
             max_data: if native { MAX_CHUNK } else { MAX_DATA as usize },
         };
         let cancelled = matches!(pending, Pending::Cancelled(_));
         match pending {
-            Pending::Answer { path, data } => {
+            Pending::Answer { path, data, .. } => {
                 let framing = framing(Some(&path), None);
                 self.output
                     .push(call, &framing, Payload::Whole(data), true, true);
@@ -60,6 +65,7 @@ impl<L: Lookup> ServerSession<L> {
                     begun: false,
                     deadline: None,
                     route: request.route,
+                    arrived: request.arrived,
                     flow: None,
                 });
                 self.in_flight += 1;
@@ -95,6 +101,8 @@ impl<L: Lookup> ServerSession<L> {
             channel.reception = Reception::Discard(Box::new(discard));
         }
         if let Some(active) = active {
+            let route = active.route as u32;
+            self.output.tally.answer(route, active.arrived);
             self.output.forget(CallId {
                 channel: id,
                 generation: active.generation,

@@ -17,7 +17,8 @@ use crate::session::progress::ReadProgress;
 use crate::session::rate::TokenBucket;
 use crate::session::send_queue::SendQueue;
 use crate::session::table::ChannelTable;
-use crate::wire::{Decoded, Decoder, Path};
+use crate::session::tally::{NO_ROUTE, Tally};
+use crate::wire::{ChannelId, Decoded, Decoder, Path};
 
 /// Most channels one connection can be granted in its life.
 pub(super) const MAX_GRANTED: u32 = 1 << 20;
@@ -119,6 +120,16 @@ pub(super) struct ServerChannel {
 }
 
 impl ServerChannel {
+    /// The route of the request that is arriving.
+    pub(super) fn arriving(&self) -> u32 {
+        let route = match (&self.reception, &self.active) {
+            (Reception::Assembly(assembling), _) => Some(assembling.request.route),
+            (Reception::Stream { .. } | Reception::Discard(_), Some(active)) => Some(active.route),
+            _ => None,
+        };
+        route.map_or(NO_ROUTE, |route| route as u32)
+    }
+
     /// The sequence number of the typed call in progress, as its client counts.
     pub(super) fn seq(&self) -> Option<u16> {
         match (&self.reception, &self.active) {
@@ -160,6 +171,8 @@ pub(super) struct Active {
     pub(super) begun: bool,
     pub(super) deadline: Option<Instant>,
     pub(super) route: usize,
+    /// When its first frame was received.
+    pub(super) arrived: Instant,
     /// Credit of a request that is handed over frame by frame.
     pub(super) flow: Option<Box<Inflow>>,
 }
@@ -174,6 +187,8 @@ pub(super) enum Pending {
     Answer {
         path: Path,
         data: Bytes,
+        /// What it is counted under.
+        route: u32,
     },
 }
 
@@ -430,6 +445,22 @@ impl<L: Lookup> ServerSession<L> {
     pub fn set_pressed(&mut self, pressed: bool) {
         self.pressed = pressed;
         self.pool.pressed = pressed;
+    }
+
+    /// What was sent and received, for whoever adds it to the server's figures.
+    pub(crate) fn tally(&mut self) -> &mut Tally {
+        &mut self.output.tally
+    }
+
+    /// Frames that wait in queues to be sent.
+    pub(crate) fn queued_frames(&self) -> usize {
+        self.output.queued_frames()
+    }
+
+    /// Requests that wait behind another on a channel.
+    pub(crate) fn queued_on(&self, channel: ChannelId) -> usize {
+        let channel = self.channels.get(channel);
+        channel.map_or(0, |channel| channel.queue.len())
     }
 
     /// Gives back memory that a burst needed.

@@ -87,7 +87,14 @@ impl<L: Lookup> ServerSession<L> {
                         "the request did not arrive in time (assembly_timeout, assembly_stall)";
                     ErrorReply::new(ErrorReply::DEADLINE_EXCEEDED, text)
                 };
-                let _ = self.refuse_request(id, false, request.path, &answer, now);
+                let _ = self.refuse_request(
+                    id,
+                    false,
+                    request.route as u32,
+                    request.path,
+                    &answer,
+                    now,
+                );
             }
         }
         self.arm(next);

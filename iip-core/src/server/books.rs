@@ -1,0 +1,130 @@
+//! A server's figures: what its connections have counted, added up.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::session::{Durations, NO_ROUTE, RouteTally, Tally, Traffic};
+
+/// Seconds shown: five minutes and the one that comes next, which is always empty and so marks the present.
+pub const SECONDS: usize = 301;
+
+/// What was counted of a server or of one of its paths.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Figures {
+    /// Frames, messages and bytes.
+    pub traffic: Traffic,
+    /// Every call that was answered.
+    pub durations: Durations,
+    /// The same by second, in order; seconds without a call are left out.
+    recent: VecDeque<(u64, Durations)>,
+    /// The second in which these figures were taken.
+    second: u64,
+}
+
+impl Figures {
+    fn add(&mut self, tally: &RouteTally, second: u64) {
+        self.traffic.add(&tally.traffic);
+        if tally.durations.calls() == 0 {
+            return;
+        }
+        self.durations.add(&tally.durations);
+        let after = self.recent.partition_point(|(at, _)| *at <= second);
+        match after.checked_sub(1).and_then(|at| self.recent.get_mut(at)) {
+            Some((at, durations)) if *at == second => durations.add(&tally.durations),
+            _ => self.recent.insert(after, (second, tally.durations)),
+        }
+        while self.recent.len() >= SECONDS {
+            self.recent.pop_front();
+        }
+    }
+
+    /// The calls of the last five minutes, the present second included, by second. Second n since the server began is
+    /// at n modulo 301. The place behind the present second's is empty always.
+    pub fn recent(&self) -> Vec<Durations> {
+        let mut ring = vec![Durations::default(); SECONDS];
+        let first = (self.second + 2).saturating_sub(SECONDS as u64);
+        for (second, durations) in &self.recent {
+            if (first..=self.second).contains(second)
+                && let Some(place) = ring.get_mut((second % SECONDS as u64) as usize)
+            {
+                *place = *durations;
+            }
+        }
+        ring
+    }
+}
+
+/// See the module's documentation. Locked once a second by each busy connection, and by who reads.
+pub(super) struct Books {
+    began: Instant,
+    figures: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    total: Figures,
+    routes: Vec<Figures>,
+}
+
+impl Books {
+    pub(super) fn new(began: Instant) -> Self {
+        Self {
+            began,
+            figures: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn second(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.began).as_secs()
+    }
+
+    /// Tells a connection the time, if calls were answered since it knew. With a new second, what was counted in the one
+    /// before is added.
+    pub(super) fn settle(&self, tally: &mut Tally, now: Instant) {
+        let second = self.second(now);
+        if tally.second != second {
+            self.add(tally);
+            tally.second = second;
+        }
+        tally.settle(now);
+    }
+
+    /// Takes over what a connection has counted.
+    pub(super) fn add(&self, tally: &mut Tally) {
+        let mut inner = self.lock();
+        let second = tally.second;
+        tally.take(|route, tally| {
+            inner.total.add(tally, second);
+            if route == NO_ROUTE {
+                return;
+            }
+            let index = route as usize;
+            if index >= inner.routes.len() {
+                inner.routes.resize_with(index + 1, Figures::default);
+            }
+            if let Some(figures) = inner.routes.get_mut(index) {
+                figures.add(tally, second);
+            }
+        });
+    }
+
+    /// A copy of the server's figures.
+    pub(super) fn total(&self, now: Instant) -> Figures {
+        let mut figures = self.lock().total.clone();
+        figures.second = self.second(now);
+        figures
+    }
+
+    /// A copy of one route's figures.
+    pub(super) fn route(&self, index: usize, now: Instant) -> Figures {
+        let mut figures = self.lock().routes.get(index).cloned().unwrap_or_default();
+        figures.second = self.second(now);
+        figures
+    }
+}

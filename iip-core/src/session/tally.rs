@@ -1,0 +1,237 @@
+//! What one connection has counted since its figures were last added to the server's. Plain numbers under the
+//! connection's own lock: a call costs a few additions, and nothing that other connections write too.
+
+use std::time::Instant;
+
+use crate::wire::ChannelId;
+
+/// Stands for "no route": frames of the protocol itself and of unknown paths.
+pub(crate) const NO_ROUTE: u32 = u32::MAX;
+
+/// Channels with higher numbers are counted together.
+const COUNTED_CHANNELS: usize = 2048;
+
+/// Upper ends of the first seven ranges of durations, milliseconds; the eighth has no end.
+pub const RANGE_ENDS_MS: [u64; 7] = [100, 200, 300, 500, 700, 1000, 1500];
+
+/// Frames, messages and bytes in both directions. A message is a whole request or response; bytes are those of whole
+/// frames, headers included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Traffic {
+    /// Frames put on their way.
+    pub frames_sent: u64,
+    /// Frames received.
+    pub frames_received: u64,
+    /// Messages whose last frame was put on its way.
+    pub messages_sent: u64,
+    /// Messages whose last frame was received.
+    pub messages_received: u64,
+    /// Bytes of the frames sent.
+    pub bytes_sent: u64,
+    /// Bytes of the frames received.
+    pub bytes_received: u64,
+}
+
+impl Traffic {
+    #[inline]
+    fn receive(&mut self, bytes: usize, last: bool) {
+        self.frames_received += 1;
+        self.messages_received += u64::from(last);
+        self.bytes_received += bytes as u64;
+    }
+
+    #[inline]
+    fn send(&mut self, bytes: usize, last: bool) {
+        self.frames_sent += 1;
+        self.messages_sent += u64::from(last);
+        self.bytes_sent += bytes as u64;
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.frames_sent += other.frames_sent;
+        self.frames_received += other.frames_received;
+        self.messages_sent += other.messages_sent;
+        self.messages_received += other.messages_received;
+        self.bytes_sent += other.bytes_sent;
+        self.bytes_received += other.bytes_received;
+    }
+}
+
+/// Calls within one range of durations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DurationRange {
+    /// Their durations together, nanoseconds.
+    pub nanos: u64,
+    /// How many they are.
+    pub calls: u64,
+}
+
+/// Calls that were answered, by how long that took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Durations {
+    /// Up to 100, 200, 300, 500, 700, 1000 and 1500 ms, and longer.
+    pub ranges: [DurationRange; 8],
+}
+
+impl Durations {
+    fn record(&mut self, nanos: u64, calls: u64) {
+        let millis = nanos / 1_000_000;
+        let range = RANGE_ENDS_MS.iter().position(|end| millis <= *end);
+        if let Some(range) = self.ranges.get_mut(range.unwrap_or(RANGE_ENDS_MS.len())) {
+            range.nanos = range.nanos.saturating_add(nanos.saturating_mul(calls));
+            range.calls += calls;
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (own, other) in self.ranges.iter_mut().zip(&other.ranges) {
+            own.nanos = own.nanos.saturating_add(other.nanos);
+            own.calls += other.calls;
+        }
+    }
+
+    /// All calls.
+    pub fn calls(&self) -> u64 {
+        self.ranges.iter().map(|range| range.calls).sum()
+    }
+
+    /// Their durations together, nanoseconds.
+    pub fn nanos(&self) -> u64 {
+        let sum = |sum: u64, range: &DurationRange| sum.saturating_add(range.nanos);
+        self.ranges.iter().fold(0, sum)
+    }
+}
+
+/// What was counted of one route.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct RouteTally {
+    pub(crate) traffic: Traffic,
+    pub(crate) durations: Durations,
+}
+
+/// Calls of one route that arrived together and were answered together.
+#[derive(Debug, Clone, Copy)]
+struct Answered {
+    route: u32,
+    calls: u64,
+    arrived: Instant,
+}
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// By route, one place behind: the first is [`NO_ROUTE`]'s.
+    routes: Vec<Option<Box<RouteTally>>>,
+    /// Since the connection began, by channel, and of the channels beyond.
+    channels: Vec<Traffic>,
+    beyond: Option<Box<Traffic>>,
+    /// Answered since the clock was read last.
+    answered: Vec<Answered>,
+    /// The second, as the server counts, in which the durations in `routes` were recorded.
+    pub(crate) second: u64,
+}
+
+impl Tally {
+    #[inline]
+    fn route(&mut self, route: u32) -> &mut RouteTally {
+        let index = route.wrapping_add(1) as usize;
+        if index >= self.routes.len() {
+            self.routes.resize_with(index + 1, || None);
+        }
+        self.routes[index].get_or_insert_default()
+    }
+
+    #[inline]
+    fn channel(&mut self, channel: ChannelId) -> &mut Traffic {
+        let index = channel.index();
+        if index >= COUNTED_CHANNELS {
+            return self.beyond.get_or_insert_default();
+        }
+        if index >= self.channels.len() {
+            self.channels.reserve_exact(index + 1 - self.channels.len());
+            self.channels.resize(index + 1, Traffic::default());
+        }
+        &mut self.channels[index]
+    }
+
+    /// A frame of so many bytes was received.
+    #[inline]
+    pub(crate) fn receive(&mut self, route: u32, channel: ChannelId, bytes: usize, last: bool) {
+        self.route(route).traffic.receive(bytes, last);
+        self.channel(channel).receive(bytes, last);
+    }
+
+    /// A frame of so many bytes is on its way.
+    #[inline]
+    pub(crate) fn send(&mut self, route: u32, channel: ChannelId, bytes: usize, last: bool) {
+        self.route(route).traffic.send(bytes, last);
+        self.channel(channel).send(bytes, last);
+    }
+
+    /// A call was answered. How long that took is known when the clock is read next.
+    #[inline]
+    pub(crate) fn answer(&mut self, route: u32, arrived: Instant) {
+        match self.answered.last_mut() {
+            Some(last) if last.route == route && last.arrived == arrived => last.calls += 1,
+            _ => self.answered.push(Answered {
+                route,
+                calls: 1,
+                arrived,
+            }),
+        }
+    }
+
+    /// Whether calls were answered since the clock was read.
+    #[inline]
+    pub(crate) fn awaits_clock(&self) -> bool {
+        !self.answered.is_empty()
+    }
+
+    /// The time is `now`: so long took what was answered since the last time.
+    pub(crate) fn settle(&mut self, now: Instant) {
+        let mut answered = std::mem::take(&mut self.answered);
+        for of in answered.drain(..) {
+            let took = now.saturating_duration_since(of.arrived).as_nanos();
+            let took = u64::try_from(took).unwrap_or(u64::MAX);
+            self.route(of.route).durations.record(took, of.calls);
+        }
+        self.answered = answered;
+    }
+
+    /// Takes out what was counted by route.
+    pub(crate) fn take(&mut self, mut each: impl FnMut(u32, &RouteTally)) {
+        for (index, slot) in self.routes.iter_mut().enumerate() {
+            let Some(tally) = slot else { continue };
+            if **tally != RouteTally::default() {
+                each((index as u32).wrapping_sub(1), tally);
+                **tally = RouteTally::default();
+            }
+        }
+    }
+
+    /// Since the connection began.
+    pub(crate) fn traffic(&self) -> Traffic {
+        let mut sum = self.beyond.as_deref().copied().unwrap_or_default();
+        for channel in &self.channels {
+            sum.add(channel);
+        }
+        sum
+    }
+
+    /// By channel, those without any left out.
+    pub(crate) fn by_channel(&self) -> impl Iterator<Item = (u32, Traffic)> {
+        let numbered = (0..).zip(self.channels.iter().copied());
+        numbered.filter(|(_, traffic)| *traffic != Traffic::default())
+    }
+
+    /// Gives back memory. To be called after [`take`](Self::take): what was counted by route is lost.
+    pub(crate) fn shrink(&mut self) {
+        self.routes = Vec::new();
+        if self.answered.is_empty() {
+            self.answered = Vec::new();
+        }
+    }
+}
