@@ -24,6 +24,8 @@ mod acceptor_tests;
 #[cfg(test)]
 mod admission_tests;
 #[cfg(test)]
+mod books_tests;
+#[cfg(test)]
 mod builder_tests;
 #[cfg(test)]
 mod listener_tests;

@@ -90,6 +90,7 @@ async fn the_figures_of_a_known_conversation_are_right() {
         sent + 1
     );
     assert!(total.starts_with(&frames), "{total}");
+    drop(peer);
     running.stop().await;
 }
 
@@ -150,6 +151,7 @@ async fn the_shapes_are_the_references() {
         answer.contains(&format!(r#""0":{{"ReceiveQueue":0,"Count":{zero}}}"#)),
         "{answer}"
     );
+    drop(peer);
     running.stop().await;
 }
 
@@ -206,6 +208,7 @@ async fn who_may_not_ask_gets_what_an_unknown_path_gets() {
             let answer = ask(&mut peer, 0, &format!("/sys/{path}"), "/echo").await;
             assert_eq!(answer != refused, answered, "{path}");
         }
+        drop(peer);
         running.stop().await;
     }
     let asked = Arc::new(AtomicUsize::new(0));
@@ -221,6 +224,7 @@ async fn who_may_not_ask_gets_what_an_unknown_path_gets() {
         assert_eq!(ask(&mut peer, 0, "/sys/statis", "{}").await, "fallback");
     }
     assert_eq!(asked.load(Ordering::Relaxed), 1);
+    drop(peer);
     running.stop().await;
 }
 

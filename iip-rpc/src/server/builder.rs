@@ -3,7 +3,9 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use iip_core::server::{ConnectionLimits, Handler, Listener, ServerBuilder as Core, StreamHandler};
+use iip_core::server::{
+    ConnectionLimits, Handler, Listener, ServerBuilder as Core, StatisticsAccess, StreamHandler,
+};
 use iip_core::session::Limits;
 use iip_core::transport::TcpOptions;
 
@@ -167,6 +169,12 @@ impl ServerBuilder {
     /// Socket options of TCP connections.
     pub fn tcp(self, options: TcpOptions) -> Self {
         self.set(|core| core.tcp(options))
+    }
+
+    /// Whose requests for the statistics paths are answered; default [`StatisticsAccess::local`]. Everybody else gets what
+    /// an unknown path gets.
+    pub fn statistics(self, access: StatisticsAccess) -> Self {
+        self.set(|core| core.statistics(access))
     }
 
     /// Also serves this listener. May be given several times.
