@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use tokio::time::Sleep;
 
 use super::socket::Socket;
-use crate::session::{Batch, Ended};
+use crate::session::{Batch, Ended, Output};
 use crate::transport::Io;
 
 /// Most bytes read before others get their turn, so that a peer who never pauses does not starve them.
@@ -43,7 +43,7 @@ pub(crate) trait Endpoint: Send + 'static {
     /// instead; `yielded` counts how often that was done since something was read or written.
     fn transmit(
         &mut self,
-        output: &mut Vec<u8>,
+        output: &mut Output,
         written: usize,
         yielded: u8,
         waker: &Waker,

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::driver::{Alarm, Endpoint, Status, Transmit, now};
 use crate::error::{Error, ErrorKind, Outcome};
-use crate::session::ChannelTable;
+use crate::session::{ChannelTable, Output};
 use crate::session::{
     Batch, CallId, ClientEvent, ClientSession, Encodings, Ended, ErrorReply, Profile,
 };
@@ -355,7 +355,7 @@ impl Endpoint for ClientEndpoint {
 
     fn transmit(
         &mut self,
-        output: &mut Vec<u8>,
+        output: &mut Output,
         written: usize,
         yielded: u8,
         waker: &Waker,

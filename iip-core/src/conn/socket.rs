@@ -1,4 +1,4 @@
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 
+use crate::session::{Output, Sink};
 use crate::transport::Io;
 
 /// Size of the first read buffer. Small, because most connections of a large server are idle; it doubles whenever a
@@ -18,6 +19,9 @@ const MAX_READ: usize = 64 * 1024;
 /// How much of a large frame is made room for at a time: memory follows what arrives, not what was announced.
 const MAX_STEP: usize = 64 * 1024;
 
+/// Most parts written in one call: what is handed out at a time has fewer.
+const MAX_PARTS: usize = 32;
+
 /// Output buffers larger than this are given back when they are empty.
 const MAX_KEPT: usize = 256 * 1024;
 
@@ -27,20 +31,19 @@ pub(super) struct Socket<T> {
     io: T,
     pub(super) input: BytesMut,
     read_size: usize,
-    pub(super) output: Vec<u8>,
-    written: usize,
+    pub(super) output: Output,
     /// Since when the peer has not accepted a byte.
     blocked_since: Option<Instant>,
 }
 
 impl<T: Io> Socket<T> {
     pub(super) fn new(io: T) -> Self {
+        let output = Output::new(io.is_write_vectored());
         Self {
             io,
             input: BytesMut::new(),
             read_size: MIN_READ,
-            output: Vec::new(),
-            written: 0,
+            output,
             blocked_since: None,
         }
     }
@@ -66,7 +69,7 @@ impl<T: Io> Socket<T> {
 
     /// Whether bytes wait to be written.
     pub(super) fn has_output(&self) -> bool {
-        self.written < self.output.len()
+        !self.output.is_empty()
     }
 
     /// Writes once. The count is what the socket accepted.
@@ -75,8 +78,16 @@ impl<T: Io> Socket<T> {
         cx: &mut Context<'_>,
         now: impl FnOnce() -> Instant,
     ) -> Poll<io::Result<usize>> {
-        let rest = self.output.get(self.written..).unwrap_or_default();
-        let Poll::Ready(result) = Pin::new(&mut self.io).poll_write(cx, rest) else {
+        let io = Pin::new(&mut self.io);
+        let polled = match self.output.whole() {
+            Some(bytes) => io.poll_write(cx, bytes),
+            None => {
+                let mut slices = [IoSlice::new(&[]); MAX_PARTS];
+                let count = self.output.parts(&mut slices);
+                io.poll_write_vectored(cx, slices.get(..count).unwrap_or_default())
+            }
+        };
+        let Poll::Ready(result) = polled else {
             if self.blocked_since.is_none() {
                 self.blocked_since = Some(now());
             }
@@ -86,14 +97,8 @@ impl<T: Io> Socket<T> {
         match result? {
             0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             count => {
-                self.written += count;
-                if !self.has_output() {
-                    self.written = 0;
-                    self.output.clear();
-                    if self.output.capacity() > MAX_KEPT {
-                        self.output = Vec::new();
-                    }
-                }
+                self.output.advance(count);
+                self.output.shrink(MAX_KEPT);
                 Poll::Ready(Ok(count))
             }
         }
@@ -110,9 +115,7 @@ impl<T: Io> Socket<T> {
             self.input = BytesMut::new();
             self.read_size = MIN_READ;
         }
-        if self.output.is_empty() {
-            self.output = Vec::new();
-        }
+        self.output.shrink(0);
     }
 
     /// Says that nothing more is sent, and reads what still comes, so that closing does not destroy what the peer has

@@ -12,7 +12,7 @@ use super::frames::{Inbox, Link};
 use super::handler_error::HandlerError;
 use super::route::{Peer, Router};
 use crate::conn::Alarm;
-use crate::session::{CallId, Chunk, Payload, SEND_AHEAD, ServerSession};
+use crate::session::{CallId, Chunk, Payload, ServerSession};
 
 /// What all connections of a server share.
 pub(super) struct ServerCore {
@@ -252,7 +252,7 @@ impl Link for ServerShared {
         if state.closed || !state.session.is_owed(call) {
             return Poll::Ready(false);
         }
-        if state.session.unsent(call) < SEND_AHEAD {
+        if state.session.has_room(call) {
             return Poll::Ready(true);
         }
         match state.inboxes.get_mut(&call) {

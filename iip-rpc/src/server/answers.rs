@@ -49,6 +49,7 @@ impl Answers {
     }
 
     fn poll_handler(&mut self, context: &mut Context<'_>) {
+        self.out.watched();
         if self.result.is_none()
             && let Poll::Ready(result) = Pin::new(&mut self.handler).poll(context)
         {
@@ -97,11 +98,11 @@ impl BodyStream for Answers {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Batch, Status>>> {
-        if let Some(batch) = self.out.take(None) {
+        if let Some(batch) = self.out.take(context.waker()) {
             return Poll::Ready(Some(Ok(batch)));
         }
         self.poll_handler(context);
-        if let Some(batch) = self.out.take(Some(context.waker())) {
+        if let Some(batch) = self.out.take_or_wait(context.waker()) {
             return Poll::Ready(Some(Ok(batch)));
         }
         match &self.result {

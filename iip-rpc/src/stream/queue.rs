@@ -345,18 +345,30 @@ impl Queue {
         wake(waiting);
     }
 
+    /// Takes what is there, for a taker that polls the sender before it waits: a sender in its own task, which is
+    /// `waker`'s, is not woken.
+    pub(crate) fn take(&self, waker: &Waker) -> Option<Batch> {
+        let mut state = self.lock();
+        let batch = state.take()?;
+        self.made_room(state, Some(waker));
+        Some(batch)
+    }
+
     /// Takes what is there. If there is nothing, wakes `waker` at the next message, at the end, and when metadata is
     /// set.
-    pub(crate) fn take(&self, waker: Option<&Waker>) -> Option<Batch> {
+    pub(crate) fn take_or_wait(&self, waker: &Waker) -> Option<Batch> {
         let mut state = self.lock();
         let Some(batch) = state.take() else {
-            if let Some(waker) = waker {
-                keep(&mut state.taker, waker);
-            }
+            keep(&mut state.taker, waker);
             return None;
         };
-        self.made_room(state);
+        self.made_room(state, Some(waker));
         Some(batch)
+    }
+
+    /// The taker is about to poll the sender and looks again afterwards: it need not be woken meanwhile.
+    pub(crate) fn watched(&self) {
+        self.lock().taker = None;
     }
 
     /// Whether nothing waits to be taken.
@@ -364,11 +376,15 @@ impl Queue {
         self.lock().queued == 0
     }
 
-    fn made_room(&self, mut state: MutexGuard<'_, State>) {
+    fn made_room(&self, mut state: MutexGuard<'_, State>, polls: Option<&Waker>) {
         // Not for every batch: a sender that is woken should find room for many messages.
         if !state.senders.is_empty() && state.queued <= self.limit / 2 {
-            let senders = std::mem::take(&mut state.senders);
+            let mut senders = std::mem::take(&mut state.senders);
             drop(state);
+            if let Some(own) = polls {
+                // A task that wakes itself makes the runtime wake an idle thread.
+                senders.retain(|sender| !sender.will_wake(own));
+            }
             wake(senders);
         }
     }
@@ -394,7 +410,7 @@ impl Queue {
             return Poll::Ready(Some(Err(cancelled())));
         }
         if let Some(batch) = state.take() {
-            self.made_room(state);
+            self.made_room(state, None);
             return Poll::Ready(Some(Ok(batch)));
         }
         if state.end.is_some() {

@@ -17,6 +17,7 @@ use crate::session::framing::Framing;
 use crate::session::keep_alive::{KeepAlive, Pinger};
 use crate::session::limits::Limits;
 use crate::session::payload::MAX_CHUNK;
+use crate::session::output::Sink;
 use crate::session::progress::ReadProgress;
 use crate::session::rate::TokenBucket;
 use crate::session::send_queue::SendQueue;
@@ -249,7 +250,7 @@ impl ClientSession {
     }
 
     /// Moves what is to be sent to the end of `out`.
-    pub fn poll_transmit(&mut self, out: &mut Vec<u8>) {
+    pub fn poll_transmit(&mut self, out: &mut impl Sink) {
         self.output.transmit(out);
         for step in self.output.take_steps() {
             let call = step.call;
@@ -341,9 +342,9 @@ impl ClientSession {
         !self.pending_events.is_empty() || self.ended.is_some()
     }
 
-    /// Unsent bytes of a call's request.
-    pub fn unsent(&self, call: CallId) -> usize {
-        self.output.queued_on(call.channel)
+    /// Whether little enough of a call's request is unsent for more to be given.
+    pub fn has_room(&self, call: CallId) -> bool {
+        self.output.has_room(call)
     }
 
     /// The channels of calls that still wait for their response, and whether each may have run.
