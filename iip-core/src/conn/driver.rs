@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use tokio::time::Sleep;
 
 use super::socket::Socket;
+use crate::memory;
 use crate::session::{Batch, Ended, Output};
 use crate::transport::Io;
 
@@ -340,6 +341,7 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
         if self.quiet_at.is_some_and(|at| at <= now) {
             self.quiet_at = None;
             self.socket.shrink();
+            memory::release_idle();
             self.endpoint.shrink();
         }
         self.endpoint.timeout(now);

@@ -194,7 +194,7 @@ impl ClientSession {
         }
         if kind.is_first() {
             self.incomplete += 1;
-            channel.assembly = Some(Box::new(Assembly::new(limit, now)));
+            channel.assembly = Some(Box::new(Assembly::new(limit, enveloped, now)));
         }
         let Some(assembly) = &mut channel.assembly else {
             return Ok(());

@@ -250,7 +250,7 @@ impl<L: Lookup> ServerSession<L> {
             let answer = ErrorReply::new(ErrorReply::OVERLOADED, text);
             return self.refuse_request(id, last, request.path, &answer, now);
         }
-        let mut assembly = Assembly::new(self.receive_limit(enveloped), now);
+        let mut assembly = Assembly::new(self.receive_limit(enveloped), enveloped, now);
         assembly.add(&request.data, request.data.len(), now);
         let expires = assembly.expires(self.limits.assembly_timeout, self.limits.assembly_stall);
         self.incomplete += 1;
