@@ -19,8 +19,8 @@ const MAX_READ: usize = 64 * 1024;
 /// How much of a large frame is made room for at a time: memory follows what arrives, not what was announced.
 const MAX_STEP: usize = 64 * 1024;
 
-/// Most parts written in one call: what is handed out at a time has fewer.
-const MAX_PARTS: usize = 32;
+/// Most parts written in one call: what is handed out at a time seldom has more.
+const MAX_PARTS: usize = 64;
 
 /// Output buffers larger than this are given back when they are empty.
 const MAX_KEPT: usize = 256 * 1024;

@@ -16,9 +16,9 @@ pub const MIN_WINDOW: u32 = 32 * 1024;
 const MAX_WINDOW: u64 = 4 * 1024 * 1024;
 
 /// How far ahead of what has arrived the rest of a large message is granted, bytes. What is granted fills the buffers of
-/// the network, behind which every small call has to wait: less than half a millisecond at 2.5 GB/s. It also is the most
-/// that is sent in one round trip: 1 GB/s at 1 ms.
-const AHEAD: u64 = 1024 * 1024;
+/// the network, behind which every small call has to wait: a millisecond at 2 GB/s. It also is the most that is sent in one
+/// round trip: 2 GB/s at a millisecond.
+const AHEAD: u64 = 2 * 1024 * 1024;
 
 /// Most credit there can be on one call.
 const MAX_CREDIT: u64 = i64::MAX as u64;

@@ -7,8 +7,19 @@ use bytes::{Buf, Bytes};
 /// part of a system call, and than the memory kept alive meanwhile.
 const SHARED: usize = 8 * 1024;
 
+/// Bytes taken from a session's queues at a time. Small, so that what is queued meanwhile gets in between.
+const SMALL_STEP: usize = 64 * 1024;
+
+/// The same while the socket takes all at once: each step costs both sides a system call and a wake-up.
+const LARGE_STEP: usize = 512 * 1024;
+
 /// Where a session puts what is to be sent.
 pub trait Sink {
+    /// Bytes to take from queues at a time.
+    fn step(&self) -> usize {
+        SMALL_STEP
+    }
+
     /// Bytes put here and not taken away.
     fn len(&self) -> usize;
 
@@ -62,6 +73,7 @@ pub(crate) struct Output {
     shared: usize,
     /// The socket takes several parts in one call.
     shares: bool,
+    step: usize,
 }
 
 impl Output {
@@ -69,6 +81,7 @@ impl Output {
     pub(crate) fn new(shares: bool) -> Self {
         Self {
             shares,
+            step: SMALL_STEP,
             ..Self::default()
         }
     }
@@ -108,7 +121,20 @@ impl Output {
     }
 
     /// The socket has accepted `count` bytes.
-    pub(crate) fn advance(&mut self, mut count: usize) {
+    pub(crate) fn advance(&mut self, count: usize) {
+        let all = count == self.len();
+        self.remove(count);
+        // What is copied does not gain by it, and needs a larger buffer.
+        self.step = if all && self.shares && count >= self.step {
+            LARGE_STEP.min(2 * self.step)
+        } else if all {
+            self.step
+        } else {
+            SMALL_STEP
+        };
+    }
+
+    fn remove(&mut self, mut count: usize) {
         while let Some((before, piece)) = self.pieces.front_mut() {
             let ahead = count.min(*before - self.gone);
             self.gone += ahead;
@@ -142,6 +168,10 @@ impl Output {
 }
 
 impl Sink for Output {
+    fn step(&self) -> usize {
+        self.step
+    }
+
     fn len(&self) -> usize {
         self.bytes.len() - self.gone + self.shared
     }

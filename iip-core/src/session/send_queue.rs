@@ -32,8 +32,8 @@ const fn again(ahead: usize) -> usize {
     ahead / 2
 }
 
-/// Bytes handed to the driver at a time. Small, so that what is queued meanwhile gets in between.
-const TRANSMIT_TARGET: usize = 64 * 1024;
+/// Parts of messages are encoded at once while less than this waits behind the encoded ones, bytes.
+const ENCODED_AT_ONCE: usize = 64 * 1024;
 
 /// What [`SendQueue::withdraw`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +131,7 @@ impl SendQueue {
             Payload::Whole(data)
                 if !queued_before
                     && data.len() <= framing.room().min(MAX_CHUNK)
-                    && (first && last || self.ready.len() < TRANSMIT_TARGET) =>
+                    && (first && last || self.ready.len() < ENCODED_AT_ONCE) =>
             {
                 framing.encode(&mut self.ready, call, (first, last), &[], &data);
                 Some(self.handed_out + self.ready.len() as u64)
@@ -455,7 +455,7 @@ impl SendQueue {
         result
     }
 
-    /// Moves bytes to send to the end of `out`, at most about 64 KiB unless small frames alone are more. Of what waits
+    /// Moves bytes to send to the end of `out`, at most about a step unless small frames alone are more. Of what waits
     /// in queues a chunk goes out each time, however much small frames there are.
     pub(crate) fn transmit(&mut self, out: &mut impl Sink) {
         let before = out.len();
@@ -463,7 +463,7 @@ impl SendQueue {
             out.append(&mut self.urgent);
         }
         out.append(&mut self.ready);
-        let target = (out.len() + 1).max(before + TRANSMIT_TARGET);
+        let target = (out.len() + 1).max(before + out.step());
         while out.len() < target {
             let Some(channel) = self.turns.pop_front() else {
                 break;
