@@ -8,14 +8,14 @@ use bytes::{Buf, Bytes};
 const SHARED: usize = 8 * 1024;
 
 /// Bytes taken from a session's queues at a time. Small, so that what is queued meanwhile gets in between.
-const SMALL_STEP: usize = 64 * 1024;
+pub(super) const SMALL_STEP: usize = 64 * 1024;
 
-/// The same while the socket takes all at once: each step costs both sides a system call and a wake-up.
+/// Most bytes at a time while the socket takes all at once: each step costs both sides a system call and a wake-up.
 const LARGE_STEP: usize = 512 * 1024;
 
 /// Where a session puts what is to be sent.
 pub trait Sink {
-    /// Bytes to take from queues at a time.
+    /// Most bytes to take from queues at a time.
     fn step(&self) -> usize {
         SMALL_STEP
     }

@@ -13,7 +13,7 @@ use super::cost::PIECE;
 use super::credit::{MIN_WINDOW, Outflow};
 use super::framing::Framing;
 use super::lane::{Body, Item, Lane, MERGED};
-use super::output::Sink;
+use super::output::{SMALL_STEP, Sink};
 use super::payload::{Chunk, MAX_CHUNK, Payload};
 use crate::wire::ChannelId;
 
@@ -463,7 +463,7 @@ impl SendQueue {
             out.append(&mut self.urgent);
         }
         out.append(&mut self.ready);
-        let target = (out.len() + 1).max(before + out.step());
+        let target = (out.len() + 1).max(before + self.step(out.step()));
         while out.len() < target {
             let Some(channel) = self.turns.pop_front() else {
                 break;
@@ -522,6 +522,13 @@ impl SendQueue {
             }
         }
         self.handed_out += (out.len() - before) as u64;
+    }
+
+    /// How much of what is queued goes out at a time: an eighth, so that whoever gives it piece by piece works on the next
+    /// while the peer works on this one.
+    fn step(&self, most: usize) -> usize {
+        let queued = self.queued.saturating_sub(self.waiting);
+        most.min(queued / 8).max(SMALL_STEP)
     }
 
     /// What left its queue since the last time.
