@@ -100,8 +100,7 @@ impl Buffers {
 
     /// Forgets those that were not used for longest. Their memory lives on while it is in use.
     fn make_place(&mut self, size: usize) {
-        while !self.known.is_empty()
-            && (self.known.len() >= MOST || self.bytes + size > MOST_BYTES)
+        while !self.known.is_empty() && (self.known.len() >= MOST || self.bytes + size > MOST_BYTES)
         {
             let forgotten = self.known.remove(0);
             self.bytes -= forgotten.size;

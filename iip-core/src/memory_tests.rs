@@ -40,19 +40,18 @@ fn memory_is_used_again_whoever_dropped_it() {
     let mut buffers = Buffers::default();
     let now = Instant::now();
     let mut places = std::collections::HashSet::new();
-    for size in [LARGE, 2 * LARGE].into_iter().cycle().take(1000) {
+    for size in [2 * LARGE, LARGE].into_iter().cycle().take(1000) {
         let used = filled(buffers.take(size, now), 1);
         places.insert(used.as_ptr() as usize);
         std::thread::spawn(move || drop(used)).join().unwrap();
     }
     assert_eq!(places.len(), 1);
-    // Half of a larger one would be wasted.
-    let small = buffers.take(LARGE, now);
-    let large = buffers.take(3 * LARGE, now);
-    let known = [small.as_ptr(), large.as_ptr()];
-    drop((small, large));
-    let again = buffers.take(LARGE, now);
-    assert_eq!((again.as_ptr(), again.capacity()), (known[0], 2 * LARGE).into());
+    // Most of a much larger one would be wasted.
+    let large = buffers.take(5 * LARGE, now);
+    let place = large.as_ptr();
+    drop(large);
+    assert_ne!(buffers.take(2 * LARGE, now).as_ptr(), place);
+    assert_eq!(buffers.take(3 * LARGE, now).as_ptr(), place);
 }
 
 #[test]
@@ -90,9 +89,14 @@ fn room_follows_what_has_arrived() {
         make_room(&mut data, 1 << 10, expected);
         assert!(data.capacity() - data.len() >= 1 << 10);
         data.put_bytes((data.len() >> 10) as u8, 1 << 10);
-        assert!(data.capacity() <= (8 * data.len()).max(LARGE).min(expected.max(data.len())));
+        // What is used again may be twice as large.
+        assert!(data.capacity() <= 2 * (8 * data.len()).min(expected).max(LARGE));
     }
-    assert!(data.iter().enumerate().all(|(at, byte)| *byte == (at >> 10) as u8));
+    assert!(
+        data.iter()
+            .enumerate()
+            .all(|(at, byte)| *byte == (at >> 10) as u8)
+    );
     // What was announced wrongly does not stop it.
     make_room(&mut data, 1, 0);
     assert!(data.capacity() > expected);

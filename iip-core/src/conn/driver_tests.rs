@@ -16,7 +16,7 @@ use super::connection::Connection;
 use super::driver::{Endpoint, Status, Transmit, drive, now};
 use super::shared::Observer;
 use crate::error::{ErrorKind, Outcome};
-use crate::session::{Batch, ClientConfig, Ended, Format, Payload};
+use crate::session::{Batch, ClientConfig, Ended, Format, Output, Payload};
 use crate::transport::Io;
 use crate::wire::{ChannelId, Decoded, Decoder, FrameKind, MAX_DATA, Path, encode_frame};
 
@@ -298,7 +298,7 @@ impl Endpoint for Counting {
         self.0.lock().unwrap().received += received;
     }
 
-    fn transmit(&mut self, _: &mut Vec<u8>, _: usize, _: u8, _: &Waker) -> Transmit {
+    fn transmit(&mut self, _: &mut Output, _: usize, _: u8, _: &Waker) -> Transmit {
         self.0.lock().unwrap().transmits += 1;
         Transmit::Nothing
     }

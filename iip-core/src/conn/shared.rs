@@ -8,10 +8,10 @@ use bytes::{Bytes, BytesMut};
 
 use super::driver::{Alarm, Endpoint, Status, Transmit, now};
 use crate::error::{Error, ErrorKind, Outcome};
-use crate::session::{ChannelTable, Output};
 use crate::session::{
     Batch, CallId, ClientEvent, ClientSession, Encodings, Ended, ErrorReply, Profile,
 };
+use crate::session::{ChannelTable, Output};
 
 /// Wakers gathered under a lock, to be woken after it is released.
 #[derive(Debug, Default)]

@@ -14,7 +14,9 @@ use super::route::{Failure, Incoming, Runner};
 use super::shared::{Running, ServerShared, ServerState};
 use super::task::Task;
 use crate::conn::{Endpoint, Status, Transmit, Wakeups, now};
-use crate::session::{Batch, CallId, Encodings, Ended, ErrorReply, Output, Payload, Profile, ServerEvent};
+use crate::session::{
+    Batch, CallId, Encodings, Ended, ErrorReply, Output, Payload, Profile, ServerEvent,
+};
 use crate::wire::Path;
 
 /// How long handlers that are not known yet may keep the connection from its other calls in one batch. What is left of

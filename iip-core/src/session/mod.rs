@@ -29,6 +29,8 @@ mod server;
 mod table;
 
 #[cfg(test)]
+mod assembly_tests;
+#[cfg(test)]
 mod batch_tests;
 #[cfg(test)]
 mod calls_tests;
@@ -50,6 +52,8 @@ mod json_tests;
 mod kinds_tests;
 #[cfg(test)]
 mod limits_tests;
+#[cfg(test)]
+mod output_tests;
 #[cfg(test)]
 mod oversize_tests;
 #[cfg(test)]

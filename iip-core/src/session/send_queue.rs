@@ -392,6 +392,11 @@ impl SendQueue {
             || lane.queued < SEND_FAR_AHEAD && self.flows.get(&call).is_some_and(covered)
     }
 
+    #[cfg(test)]
+    pub(crate) fn queued_on(&self, channel: ChannelId) -> usize {
+        self.lanes.get(&channel).map_or(0, |lane| lane.queued)
+    }
+
     /// Whether anything waits in the queue of one channel.
     pub(crate) fn has_queued(&self, channel: ChannelId) -> bool {
         let lane = self.lanes.get(&channel);

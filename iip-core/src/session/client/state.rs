@@ -16,8 +16,8 @@ use crate::session::event::ClientEvent;
 use crate::session::framing::Framing;
 use crate::session::keep_alive::{KeepAlive, Pinger};
 use crate::session::limits::Limits;
-use crate::session::payload::MAX_CHUNK;
 use crate::session::output::Sink;
+use crate::session::payload::MAX_CHUNK;
 use crate::session::progress::ReadProgress;
 use crate::session::rate::TokenBucket;
 use crate::session::send_queue::SendQueue;
@@ -340,6 +340,11 @@ impl ClientSession {
     /// Whether [`poll_event`](Self::poll_event) has anything, or the connection is over: the driver should look.
     pub fn has_events(&self) -> bool {
         !self.pending_events.is_empty() || self.ended.is_some()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn unsent(&self, call: CallId) -> usize {
+        self.output.queued_on(call.channel)
     }
 
     /// Whether little enough of a call's request is unsent for more to be given.

@@ -248,6 +248,11 @@ impl<L: Lookup> ServerSession<L> {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn unsent(&self, call: CallId) -> usize {
+        self.output.queued_on(call.channel)
+    }
+
     /// Whether little enough of a call's response is unsent for more to be given.
     pub fn has_room(&self, call: CallId) -> bool {
         self.output.has_room(call)
