@@ -8,7 +8,7 @@ use tokio::time::timeout_at;
 
 use super::backoff::Backoff;
 use super::config::ClientBuilder;
-use crate::conn::{Connection, Observer, now};
+use crate::conn::{Connection, Observer, Usage, now};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::transport::{Address, ConnectError};
 
@@ -126,6 +126,19 @@ impl Client {
     /// Connections on which calls may begin now.
     pub fn connections(&self) -> usize {
         self.pool.read().len()
+    }
+
+    /// What calls hold now of the connections on which calls may begin.
+    pub fn usage(&self) -> Usage {
+        let mut sum = Usage::default();
+        for member in self.pool.read().iter() {
+            let usage = member.connection.usage();
+            sum.connections += usage.connections;
+            sum.calls += usage.calls;
+            sum.abandoned += usage.abandoned;
+            sum.lent += usage.lent;
+        }
+        sum
     }
 
     /// A connection on which a call may begin: the one with the fewest calls in flight. Waits for one to be made, or to

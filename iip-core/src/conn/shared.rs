@@ -292,7 +292,7 @@ impl ClientEndpoint {
                     self.fail(state, call, Failure::TooLarge(limit));
                 }
                 ClientEvent::Expired { call } => {
-                    let may_have_run = state.session.may_have_run(call);
+                    let may_have_run = state.session.expire(call);
                     self.fail(state, call, Failure::Expired { may_have_run });
                 }
                 ClientEvent::Writable { call } => {

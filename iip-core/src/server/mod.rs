@@ -34,4 +34,4 @@ pub use handler::{FutureRunner, Handler, StreamHandler, handler_fn};
 pub use handler_error::HandlerError;
 pub use listener::Listener;
 pub use route::{Failure, Incoming, Peer, Reply, Route, Runner};
-pub use serve::{Report, Server};
+pub use serve::{Load, Report, Server};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use iip_core::client::Client;
-use iip_core::conn::{CallFailure, Connection};
+use iip_core::conn::{CallFailure, Connection, Usage};
 use iip_core::session::{Format, Payload};
 use iip_core::{Error, Outcome};
 
@@ -37,6 +37,11 @@ impl Channel {
     /// Where the channel leads, in canonical form.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// What calls hold now of the connections on which calls may begin.
+    pub fn usage(&self) -> Usage {
+        self.client.usage()
     }
 
     pub(super) fn new(

@@ -2,6 +2,7 @@
 
 #![deny(warnings, clippy::all)]
 
+mod cancellation;
 mod in_process;
 mod interop;
 mod limits;

@@ -367,6 +367,11 @@ impl ClientSession {
         self.in_flight
     }
 
+    /// Calls released whose channels are not free yet: their one response is still owed.
+    pub fn abandoned(&self) -> usize {
+        self.tombstones
+    }
+
     /// Whether the server asked for calls to be placed elsewhere, or this side is closing.
     pub fn is_draining(&self) -> bool {
         self.draining || self.closing || self.stuck
