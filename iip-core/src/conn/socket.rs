@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 
-use crate::transport::Io;
+use crate::session::MAX_CHUNK;
+use crate::transport::{Io, acknowledge_at_once};
 
 /// Size of the first read buffer. Small, because most connections of a large server are idle; it doubles whenever a
 /// read fills it.
@@ -27,6 +28,8 @@ pub(super) struct Socket<T> {
     io: T,
     pub(super) input: BytesMut,
     read_size: usize,
+    /// A frame is arriving that is larger than those of native peers.
+    in_large_frame: bool,
     pub(super) output: Vec<u8>,
     written: usize,
     /// Since when the peer has not accepted a byte.
@@ -39,6 +42,7 @@ impl<T: Io> Socket<T> {
             io,
             input: BytesMut::new(),
             read_size: MIN_READ,
+            in_large_frame: false,
             output: Vec::new(),
             written: 0,
             blocked_since: None,
@@ -60,6 +64,10 @@ impl<T: Io> Socket<T> {
         let count = ready!(pin!(self.io.read_buf(&mut self.input)).poll(cx))?;
         if count == spare && self.read_size < MAX_READ {
             self.read_size *= 2;
+        }
+        self.in_large_frame = missing > MAX_CHUNK || (self.in_large_frame && missing > 0);
+        if self.in_large_frame && count < missing {
+            acknowledge_at_once(&self.io);
         }
         Poll::Ready(Ok(count))
     }

@@ -14,8 +14,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use iip_tests::reference::examples::{self, UPLOAD_PIECE};
-use iip_tests::reference::{Channel, Client};
-use tokio::net::TcpListener;
+use iip_tests::reference::{Channel, Client, Server};
 
 const USAGE: &str = "\
 usage: reference server --listen ADDRESS --folder FOLDER
@@ -27,7 +26,7 @@ usage: reference server --listen ADDRESS --folder FOLDER
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 async fn serve(address: &str, folder: &str) -> Result<()> {
-    let listener = TcpListener::bind(address).await?;
+    let listener = Server::listen(address).await?;
     writeln!(stdout(), "{}", listener.local_addr()?)?;
     examples::server(folder).serve(listener).await;
     Ok(())

@@ -151,13 +151,15 @@ impl Connection {
         }
     }
 
-    async fn read_one(&self, input: &mut FrameReader<impl AsyncRead + Unpin>) -> Result<(), String> {
+    async fn read_one(
+        &self,
+        input: &mut FrameReader<impl AsyncRead + Unpin>,
+    ) -> Result<(), String> {
         let head = input.head().await?;
         {
             let mut channels = lock(&self.channels);
             let channel = channels.open.get_mut(&head.channel);
-            let channel =
-                channel.ok_or_else(|| format!("invalid channel id: {}", head.channel))?;
+            let channel = channel.ok_or_else(|| format!("invalid channel id: {}", head.channel))?;
             channel.sequence.advance(head.kind, Sender::Client)?;
         }
         let data = input.data().await?;
@@ -180,7 +182,9 @@ impl Connection {
         let on_channel = channel.outstanding.fetch_add(1, Ordering::Relaxed) + 1;
         let on_connection = self.outstanding.fetch_add(1, Ordering::Relaxed) + 1;
         let mut observed = lock(&self.server.observed);
-        observed.most_on_channel = observed.most_on_channel.max(on_channel);
+        if frame.channel > 0 {
+            observed.most_on_channel = observed.most_on_channel.max(on_channel);
+        }
         observed.most_on_connection = observed.most_on_connection.max(on_connection);
         if !(frame.is_first() && frame.is_last()) {
             observed.partial_frames += 1;
@@ -281,4 +285,3 @@ impl Worker {
         self.connection.outgoing.send(frame).await;
     }
 }
-

@@ -4,13 +4,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, split};
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::frame::{Frame, Sender, Sequence};
 use super::reader::FrameReader;
 use super::replies::Reply;
+use super::socket::{lookup, socket};
 use super::url::parse;
 use super::writer::{Outgoing, write_all};
 
@@ -70,9 +70,8 @@ impl Client {
     ///
     /// Nobody listens there.
     pub async fn connect(address: &str) -> std::io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(Self::over(stream))
+        let address = lookup(address).await?;
+        Ok(Self::over(socket(address)?.connect(address).await?))
     }
 
     /// A connection over any byte pipe. Runs inside a tokio runtime.
@@ -207,13 +206,15 @@ impl Shared {
         }
     }
 
-    async fn read_one(&self, input: &mut FrameReader<impl AsyncRead + Unpin>) -> Result<(), String> {
+    async fn read_one(
+        &self,
+        input: &mut FrameReader<impl AsyncRead + Unpin>,
+    ) -> Result<(), String> {
         let head = input.head().await?;
         {
             let mut state = self.state();
             let channel = state.channels.get_mut(&head.channel);
-            let channel =
-                channel.ok_or_else(|| format!("invalid channel id: {}", head.channel))?;
+            let channel = channel.ok_or_else(|| format!("invalid channel id: {}", head.channel))?;
             channel.sequence.advance(head.kind, Sender::Server)?;
         }
         let data = input.data().await?;

@@ -141,10 +141,17 @@ pub async fn download(channel: &Channel, name: &str, from: u64) -> Result<Vec<u8
 /// # Errors
 ///
 /// What went wrong, in words.
-pub async fn upload(channel: &Channel, name: &str, data: &[u8], piece: usize) -> Result<(), String> {
+pub async fn upload(
+    channel: &Channel,
+    name: &str,
+    data: &[u8],
+    piece: usize,
+) -> Result<(), String> {
     let mut done = 0;
     // The last request has no data.
-    let pieces = data.chunks(piece.clamp(1, UPLOAD_PIECE)).map(|data| (data, false));
+    let pieces = data
+        .chunks(piece.clamp(1, UPLOAD_PIECE))
+        .map(|data| (data, false));
     for (data, completed) in pieces.chain([(&[][..], true)]) {
         let meta = to_json(&Upload {
             task_id: 1,

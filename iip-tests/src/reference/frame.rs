@@ -24,12 +24,7 @@ pub struct Frame {
 
 impl Frame {
     /// A frame.
-    pub fn new(
-        kind: u8,
-        path: impl Into<Vec<u8>>,
-        channel: u32,
-        data: impl Into<Vec<u8>>,
-    ) -> Self {
+    pub fn new(kind: u8, path: impl Into<Vec<u8>>, channel: u32, data: impl Into<Vec<u8>>) -> Self {
         Self {
             kind,
             path: path.into(),

@@ -12,6 +12,7 @@ mod frame;
 mod reader;
 mod replies;
 mod server;
+mod socket;
 mod system;
 mod url;
 mod writer;

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 
 use super::channels::Connection;
 use super::counters::Statistics;
+use super::socket::{lookup, socket};
 use super::url::Url;
 
 /// What a handler is called with: once for every frame of a request.
@@ -39,7 +41,7 @@ pub(super) struct Route {
 pub struct Observed {
     /// Connections accepted.
     pub connections: usize,
-    /// Most requests on one channel of which none was answered.
+    /// Most requests on one channel, other than channel 0, of which none was answered.
     pub most_on_channel: usize,
     /// Most requests on one connection of which none was answered.
     pub most_on_connection: usize,
@@ -134,7 +136,10 @@ impl Server {
     }
 
     /// Serves one connection until it ends: why it did.
-    pub async fn serve_connection(&self, io: impl AsyncRead + AsyncWrite + Send + 'static) -> String {
+    pub async fn serve_connection(
+        &self,
+        io: impl AsyncRead + AsyncWrite + Send + 'static,
+    ) -> String {
         let number = self.shared.accepted.fetch_add(1, Ordering::Relaxed);
         self.serve_named(io, format!("connection {number}")).await
     }
@@ -153,6 +158,19 @@ impl Server {
         observed.lost += connection.lost();
         observed.ends.push(why.clone());
         why
+    }
+
+    /// Listens on a TCP address, for [`serve`](Self::serve).
+    ///
+    /// # Errors
+    ///
+    /// The address is none, or in use.
+    pub async fn listen(address: &str) -> io::Result<TcpListener> {
+        let address = lookup(address).await?;
+        let socket = socket(address)?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(1024)
     }
 
     /// Serves every connection of a listener, until the future is dropped.

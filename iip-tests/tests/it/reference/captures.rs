@@ -46,9 +46,7 @@ fn conversation(name: &str) -> Vec<Recorded> {
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
     let recorded = lines.chunks(2).map(|lines| {
         let field = |name: &str| {
-            let (_, rest) = lines[0]
-                .split_once(&format!(" {name}="))
-                .expect("a field");
+            let (_, rest) = lines[0].split_once(&format!(" {name}=")).expect("a field");
             rest.split(' ').next().expect("its value").to_owned()
         };
         let hex = lines[1].trim();
@@ -118,10 +116,14 @@ fn check_statistics(path: &str, answer: &Frame, recorded: &Recorded) {
             assert_eq!(answered.matches(',').count(), 5435);
         }
         "/sys/statis" => {
-            let start = format!("total count: {COUNT}\ntotal measure: \n0 minute requests     : 0, average duration: 0\n");
+            let start = format!(
+                "total count: {COUNT}\ntotal measure: \n0 minute requests     : 0, average duration: 0\n"
+            );
             assert!(shape(&answered).starts_with(&start), "{answered}");
             assert!(answered.contains("\n-----------------------------------\n"));
-            assert!(shape(&answered).contains(&format!("\n/echo count: {COUNT}\n/echo measure: \n")));
+            assert!(
+                shape(&answered).contains(&format!("\n/echo count: {COUNT}\n/echo measure: \n"))
+            );
         }
         "/sys/connection_statis" => {
             // The emulated connection has a name instead of an address.
@@ -205,7 +207,10 @@ impl Caller {
     async fn hear(&mut self, recorded: &Recorded, data: Vec<u8>) {
         if recorded.path == "/sys/new_channel" {
             let opening = self.opening.take().expect("a request for a channel");
-            let channel = limited(opening).await.expect("no panic").expect("a channel");
+            let channel = limited(opening)
+                .await
+                .expect("no panic")
+                .expect("a channel");
             self.channels.push(channel);
             return;
         }
@@ -230,12 +235,19 @@ async fn the_emulated_client_calls_as_recorded() {
             if recorded.from_client {
                 caller.say(&recorded);
                 let request = peer.expect().await;
-                assert_eq!(Some(request.to_bytes()), recorded.bytes, "{name}: {request}");
+                assert_eq!(
+                    Some(request.to_bytes()),
+                    recorded.bytes,
+                    "{name}: {request}"
+                );
                 continue;
             }
             // What is not shown of an answer is made up.
             let unseen = || vec![b'?'; recorded.length];
-            let data = recorded.bytes.as_ref().map_or_else(unseen, |_| recorded.data());
+            let data = recorded
+                .bytes
+                .as_ref()
+                .map_or_else(unseen, |_| recorded.data());
             let answer = Frame::new(5, recorded.path.as_str(), recorded.channel, data.as_slice());
             if let Some(bytes) = &recorded.bytes {
                 assert_eq!(&answer.to_bytes(), bytes);
@@ -255,9 +267,13 @@ fn the_emulator_shares_no_code_with_what_it_tests() {
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         let source = fs::read_to_string(&path).expect("a file");
-        let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let code = source
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
         for line in code {
-            let foreign = ["iip_core", "iip_rpc", "crate::"].iter().any(|name| line.contains(name));
+            let foreign = ["iip_core", "iip_rpc", "crate::"]
+                .iter()
+                .any(|name| line.contains(name));
             assert!(!foreign, "{}: {line}", path.display());
         }
         files += 1;

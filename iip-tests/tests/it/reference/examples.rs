@@ -36,18 +36,30 @@ async fn files_travel_in_pieces_both_ways() {
     let client = Client::over(near);
     let channel = client.new_channel().await.expect("a channel");
     let data: Vec<u8> = (0..50_000u32).flat_map(u32::to_be_bytes).collect();
-    upload(&channel, "file", &data, 30_000).await.expect("an upload");
+    upload(&channel, "file", &data, 30_000)
+        .await
+        .expect("an upload");
     assert_eq!(fs::read(folder.0.join("file")).expect("a file"), data);
     assert_eq!(download(&channel, "file", 0).await.expect("a file"), data);
     // From the middle on, and what is there already.
     let from = data.len() - DOWNLOAD_PIECE;
-    assert_eq!(download(&channel, "file", from as u64).await.expect("its end"), data[from..]);
+    assert_eq!(
+        download(&channel, "file", from as u64)
+            .await
+            .expect("its end"),
+        data[from..]
+    );
     upload(&channel, "empty", &[], 1).await.expect("an upload");
     assert_eq!(download(&channel, "empty", 0).await, Ok(Vec::new()));
     let missing = download(&channel, "missing", 0).await.expect_err("no file");
-    assert!(missing.starts_with(r#"{"code":-1,"message":"handler fail:"#), "{missing}");
+    assert!(
+        missing.starts_with(r#"{"code":-1,"message":"handler fail:"#),
+        "{missing}"
+    );
     let calls = server.observed().calls;
     assert_eq!(calls["/upload_file"], data.len().div_ceil(30_000) + 2);
-    let echo = channel.request("/echo_benchmark", "x", Duration::ZERO).await;
+    let echo = channel
+        .request("/echo_benchmark", "x", Duration::ZERO)
+        .await;
     assert_eq!(echo, Ok("x".into()));
 }

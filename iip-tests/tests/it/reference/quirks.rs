@@ -51,7 +51,10 @@ fn paths_are_parsed_as_go_does() {
         assert_eq!(parsed, path, "{}", String::from_utf8_lossy(raw));
     }
     let url = parse(b"/q?id=1+2&id=3&name=%61&bad=%zz&;=1").expect("a path");
-    assert_eq!((url.value("id"), url.value("name")), ("1 2".into(), "a".into()));
+    assert_eq!(
+        (url.value("id"), url.value("name")),
+        ("1 2".into(), "a".into())
+    );
     assert_eq!((url.value("bad"), url.query.len()), (String::new(), 3));
 }
 
@@ -78,7 +81,8 @@ async fn the_decoded_path_comes_back() {
     assert_eq!(server.observed().ends, ["a path of 0 bytes"]);
     // A NUL ends the path of the answer where its sender wants it to, and what follows is read as something else.
     let mut peer = Peer::client_of(&server);
-    peer.send_frame(1, "/%00%00%00%00%01%00%00%00%01!%05/", 0, "x").await;
+    peer.send_frame(1, "/%00%00%00%00%01%00%00%00%01!%05/", 0, "x")
+        .await;
     assert_eq!(peer.expect().await, Frame::new(5, "/", 1, "!"));
 }
 
@@ -124,7 +128,10 @@ async fn channels_are_deleted_without_an_answer_and_their_numbers_used_again() {
     assert_eq!(peer.call("/echo", 0, "zero").await, "zero");
     peer.send_frame(1, "/echo", next, "x").await;
     assert_eq!(peer.next().await, Err("end of stream".into()));
-    assert_eq!(server.observed().ends, [format!("invalid channel id: {next}")]);
+    assert_eq!(
+        server.observed().ends,
+        [format!("invalid channel id: {next}")]
+    );
 }
 
 #[tokio::test]
@@ -136,10 +143,22 @@ async fn the_server_closes_by_the_rules() {
     long[length..length + 4].copy_from_slice(&(MAX_DATA as u32 + 1).to_be_bytes());
     for (bytes, why) in [
         (vec![8], "closed by kind 8"),
-        (Frame::new(1, "/echo", 1, "a").to_bytes(), "invalid channel id: 1"),
-        (Frame::new(2, "/echo", 0, "a").to_bytes(), "kind 2 after 255"),
-        (Frame::new(5, "/echo", 0, "a").to_bytes(), "kind 5 after 255"),
-        (Frame::new(9, "/echo", 0, "a").to_bytes(), "kind 9 after 255"),
+        (
+            Frame::new(1, "/echo", 1, "a").to_bytes(),
+            "invalid channel id: 1",
+        ),
+        (
+            Frame::new(2, "/echo", 0, "a").to_bytes(),
+            "kind 2 after 255",
+        ),
+        (
+            Frame::new(5, "/echo", 0, "a").to_bytes(),
+            "kind 5 after 255",
+        ),
+        (
+            Frame::new(9, "/echo", 0, "a").to_bytes(),
+            "kind 9 after 255",
+        ),
         (after_begun(0), "kind 0 after 0"),
         (after_begun(1), "kind 1 after 0"),
         (Frame::new(1, "/echo", 0, "").to_bytes(), "no data"),
@@ -195,7 +214,8 @@ async fn who_does_not_read_loses_answers_and_then_the_connection() {
     let mut peer = Peer::client_of(&server);
     let start = Instant::now();
     for _ in 0..200 {
-        peer.try_send(Frame::new(1, "/large", 0, "x").to_bytes()).await;
+        peer.try_send(Frame::new(1, "/large", 0, "x").to_bytes())
+            .await;
     }
     while server.observed().ends.is_empty() {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -257,7 +277,10 @@ async fn the_client_waits_out_its_time() {
     let channel = client.channel_zero();
     let start = Instant::now();
     let timed_out = Err("request timeout".to_string());
-    assert_eq!(channel.request("/late", "1", Duration::ZERO).await, timed_out);
+    assert_eq!(
+        channel.request("/late", "1", Duration::ZERO).await,
+        timed_out
+    );
     assert_eq!(start.elapsed().as_secs(), 3);
     let second = tokio::spawn({
         let channel = channel.clone();
@@ -267,7 +290,10 @@ async fn the_client_waits_out_its_time() {
         peer.expect().await;
         peer.send_frame(5, "/x", 0, answer).await;
     }
-    assert_eq!(limited(second).await.expect("no panic"), Ok("in time".into()));
+    assert_eq!(
+        limited(second).await.expect("no panic"),
+        Ok("in time".into())
+    );
     let (start, lost) = (Instant::now(), channel.request("/x", "3", Duration::ZERO));
     let (lost, ()) = tokio::join!(lost, async {
         peer.expect().await;
@@ -300,14 +326,19 @@ async fn the_client_puts_answers_of_several_frames_together() {
     });
     assert_eq!(answer, Ok("abc".into()));
     let seen = seen.lock().expect("a list").clone();
-    let pieces = seen.iter().map(|(text, completed)| (text.as_str(), *completed));
+    let pieces = seen
+        .iter()
+        .map(|(text, completed)| (text.as_str(), *completed));
     assert!(pieces.eq([("a", false), ("ab", false), ("abc", true)]));
 }
 
 /// An answer that nobody waits for closes its channel, and the next frame there the connection.
 #[tokio::test]
 async fn the_client_closes_by_the_rules() {
-    let twice = [Frame::new(5, "/x", 0, "a").to_bytes(), Frame::new(5, "/x", 0, "b").to_bytes()];
+    let twice = [
+        Frame::new(5, "/x", 0, "a").to_bytes(),
+        Frame::new(5, "/x", 0, "b").to_bytes(),
+    ];
     let deleted = [
         Frame::new(5, "/sys/delete_channel", 0, "a").to_bytes(),
         Frame::new(5, "/x", 0, "b").to_bytes(),
@@ -315,7 +346,10 @@ async fn the_client_closes_by_the_rules() {
     for (bytes, why) in [
         (twice.concat(), "invalid channel id: 0"),
         (deleted.concat(), "invalid channel id: 0"),
-        (Frame::new(5, "/x", 1, "a").to_bytes(), "invalid channel id: 1"),
+        (
+            Frame::new(5, "/x", 1, "a").to_bytes(),
+            "invalid channel id: 1",
+        ),
         (Frame::new(1, "/x", 0, "a").to_bytes(), "kind 1 after 255"),
         (Frame::new(6, "/x", 0, "a").to_bytes(), "kind 6 after 255"),
         (Frame::new(5, "/x", 0, "").to_bytes(), "no data"),

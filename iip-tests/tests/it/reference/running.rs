@@ -4,21 +4,35 @@ use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use iip_core::server::Listener;
+use iip_core::transport::{Address, Stream, TcpOptions, connect, memory_listener};
+use iip_rpc::server::ServerBuilder;
 use iip_rpc::{iip_core, tokio};
-use iip_core::transport::{Address, MemoryListener, Stream, TcpOptions, connect};
 use iip_tests::reference::{Channel, Client, Frame, FrameReader, Server};
 use tokio::io::{AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 /// Longer than any test takes on the slowest machine: what waits for longer waits for ever.
-const FOREVER: Duration = Duration::from_secs(300);
+const FOREVER: Duration = Duration::from_secs(60);
 
 /// Awaits what has to come. Fails, instead of hanging, if it does not.
 pub(crate) async fn limited<T>(what: impl Future<Output = T>) -> T {
     match tokio::time::timeout(FOREVER, what).await {
         Ok(value) => value,
         Err(_) => panic!("this never ends"),
+    }
+}
+
+/// Waits until something that happens elsewhere is true.
+pub(crate) async fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
+    let waiting = async {
+        while !is_true() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    if tokio::time::timeout(FOREVER, waiting).await.is_err() {
+        panic!("{what}: never");
     }
 }
 
@@ -35,6 +49,16 @@ impl Peer {
         let (input, output) = tokio::io::split(near);
         let input = FrameReader::new(input);
         (Self { input, output }, far)
+    }
+
+    /// The near end of a pipe in memory.
+    pub(crate) fn of(io: Stream) -> Self {
+        let Stream::Memory(io) = io else {
+            panic!("no pipe in memory");
+        };
+        let (input, output) = tokio::io::split(io);
+        let input = FrameReader::new(input);
+        Self { input, output }
     }
 
     /// A client of an emulated server.
@@ -108,12 +132,30 @@ pub(crate) struct Ours {
 /// A name in memory that no other test has.
 fn unused_name() -> String {
     static USED: AtomicUsize = AtomicUsize::new(0);
-    format!("memory://reference-{}", USED.fetch_add(1, Ordering::Relaxed))
+    format!(
+        "memory://reference-{}",
+        USED.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 impl Ours {
-    pub(crate) async fn start(builder: iip_rpc::server::ServerBuilder) -> Self {
-        let server = builder.bind(unused_name()).await.expect("an address");
+    pub(crate) async fn start(builder: ServerBuilder) -> Self {
+        Self::start_on(builder, &unused_name()).await
+    }
+
+    /// Waits until the address is free.
+    pub(crate) async fn start_on(builder: ServerBuilder, address: &str) -> Self {
+        let listener = async {
+            loop {
+                let address = address.parse().expect("an address");
+                if let Ok(listener) = Listener::bind(&address, &TcpOptions::default()).await {
+                    return listener;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let server = builder.listener(limited(listener).await).build();
+        let server = server.expect("a server");
         let address = server.local_addr().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(async move {
@@ -167,9 +209,7 @@ pub(crate) struct Emulated {
 
 impl Emulated {
     pub(crate) fn start(server: Server) -> Self {
-        let name = unused_name();
-        let name = name.trim_start_matches("memory://");
-        let mut listener = MemoryListener::bind(name).expect("an address");
+        let (mut listener, _) = memory_listener();
         let address = listener.address();
         let accepting = server.clone();
         let accepting = tokio::spawn(async move {
