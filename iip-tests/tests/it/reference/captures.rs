@@ -177,12 +177,14 @@ async fn the_emulated_server_answers_as_recorded() {
     }
 }
 
+type Calling = JoinHandle<Result<Vec<u8>, String>>;
+
 /// What the recorded program did, with its channels by number.
 struct Caller {
     client: Client,
     channels: Vec<Channel>,
     opening: Option<JoinHandle<Result<Channel, String>>>,
-    calls: Vec<(u32, JoinHandle<Result<Vec<u8>, String>>)>,
+    calls: Vec<(u32, Calling)>,
 }
 
 impl Caller {

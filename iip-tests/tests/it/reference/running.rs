@@ -164,7 +164,7 @@ impl Ours {
                 let _ = stopped.await;
             };
             let report = server.serve_with_shutdown(signal, FOREVER).await;
-            drop(report.expect("a server that serves"));
+            assert_eq!(report.expect("a server that serves").cut_calls, 0);
         });
         Self {
             address,
