@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 
-use crate::session::{Output, Sink};
-use crate::transport::Io;
+use crate::session::{MAX_CHUNK, Output, Sink};
+use crate::transport::{Io, acknowledge_at_once};
 
 /// Size of the first read buffer. Small, because most connections of a large server are idle; it doubles whenever a
 /// read fills it.
@@ -31,6 +31,8 @@ pub(super) struct Socket<T> {
     io: T,
     pub(super) input: BytesMut,
     read_size: usize,
+    /// A frame is arriving that is larger than those of native peers.
+    in_large_frame: bool,
     pub(super) output: Output,
     /// Since when the peer has not accepted a byte.
     blocked_since: Option<Instant>,
@@ -43,6 +45,7 @@ impl<T: Io> Socket<T> {
             io,
             input: BytesMut::new(),
             read_size: MIN_READ,
+            in_large_frame: false,
             output,
             blocked_since: None,
         }
@@ -63,6 +66,10 @@ impl<T: Io> Socket<T> {
         let count = ready!(pin!(self.io.read_buf(&mut self.input)).poll(cx))?;
         if count == spare && self.read_size < MAX_READ {
             self.read_size *= 2;
+        }
+        self.in_large_frame = missing > MAX_CHUNK || (self.in_large_frame && missing > 0);
+        if self.in_large_frame && count < missing {
+            acknowledge_at_once(&self.io);
         }
         Poll::Ready(Ok(count))
     }

@@ -9,6 +9,7 @@ mod limits;
 mod mocks;
 mod names;
 mod options;
+mod reference;
 mod repository;
 mod streaming;
 mod tidy;

@@ -82,7 +82,7 @@ impl ClientSession {
             self.want_channels();
             return Err(OpenError::NoChannel(payload));
         };
-        if native && self.in_flight == 0 {
+        if self.in_flight == 0 {
             self.ping_if_due(now);
         }
         let channel = self.channels.entry(id);
@@ -345,7 +345,7 @@ impl ClientSession {
 
     fn ping_if_due(&mut self, now: Instant) {
         if let Need::Ping(token) = self.pinger.poll(true, now) {
-            self.push_event(&ConnectionEvent::Ping(token));
+            self.ping(token);
         }
         let deadline = self.pinger.deadline(true);
         self.arm(Some(deadline));

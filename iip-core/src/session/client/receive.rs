@@ -260,6 +260,7 @@ impl ClientSession {
         match self.system.pop_front() {
             Some(System::Hello) => self.handle_hello(&text),
             Some(System::NewChannel) => self.handle_grant(&text),
+            Some(System::Ping) => Ok(()),
             None => Err(Violation::ResponseWithoutRequest(ChannelId::ZERO)),
         }
     }

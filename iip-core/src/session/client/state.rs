@@ -92,6 +92,8 @@ pub struct ClientSession {
 pub(super) enum System {
     Hello,
     NewChannel,
+    /// Any answer shows that the server lives.
+    Ping,
 }
 
 impl ClientSession {
@@ -153,12 +155,14 @@ impl ClientSession {
         self.request_system(System::NewChannel, Bytes::from_static(b"{}"));
     }
 
-    fn request_system(&mut self, what: System, data: Bytes) {
+    pub(super) fn request_system(&mut self, what: System, data: Bytes) {
         const HELLO: Path = Path::from_static(control::HELLO);
         const NEW_CHANNEL: Path = Path::from_static(control::NEW_CHANNEL);
+        const COUNT: Path = Path::from_static(control::SERVER_COUNT);
         let path = match what {
             System::Hello => HELLO,
             System::NewChannel => NEW_CHANNEL,
+            System::Ping => COUNT,
         };
         let call = CallId {
             channel: ChannelId::ZERO,

@@ -8,7 +8,7 @@ use iip_core::session::{
     Payload,
 };
 
-use super::connection::{AHEAD, path};
+use super::connection::path;
 use super::message::{CANCELLED, DEADLINE_EXCEEDED, Name, Reader, chunk, head, pieces};
 use super::plan::{Shape, Stall};
 use super::recorder::{Outcome, Promise};
@@ -123,7 +123,7 @@ impl World {
         let caller = &self.callers[at];
         let (id, call, attempt) = (caller.id, caller.call, caller.attempt);
         let client = &self.connections[caller.connection].client;
-        if client.unsent(id) >= AHEAD {
+        if !client.has_room(id) {
             self.callers[at].waits = true;
             return;
         }

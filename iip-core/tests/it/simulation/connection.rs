@@ -19,9 +19,6 @@ pub(super) const RAW: Path = Path::from_static("/raw");
 pub(super) const UNARY: Path = Path::from_static("/s.S/Unary");
 pub(super) const STREAM: Path = Path::from_static("/s.S/Stream");
 
-/// What a sender queues at most before it waits for room, as callers and handlers of the library do.
-pub(super) const AHEAD: usize = 64 * 1024;
-
 pub(super) fn path(shape: Shape) -> Path {
     match shape {
         Shape::Raw => RAW,

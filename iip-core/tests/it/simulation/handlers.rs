@@ -7,7 +7,7 @@ use bytes::Bytes;
 use fastrand::Rng;
 use iip_core::session::{CallId, ErrorReply, MESSAGE_COST, Payload, ServerEvent};
 
-use super::connection::{AHEAD, Connection, Handler};
+use super::connection::{Connection, Handler};
 use super::message::{
     CANCELLED, DEADLINE_EXCEEDED, NOT_FOUND, Name, OK, Reader, chunk, head, pieces, trailer,
 };
@@ -283,7 +283,7 @@ impl Connection {
             }
             Shape::ServerStream | Shape::Both => {}
         }
-        if server.unsent(handler.id) >= AHEAD {
+        if !server.has_room(handler.id) {
             handler.waits = true;
             return (true, false);
         }
