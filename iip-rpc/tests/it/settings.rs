@@ -1,5 +1,7 @@
 //! Builders: what they accept, and the errors of what they do not.
 
+use std::time::Duration;
+
 use iip_core::server::handler_fn;
 use iip_rpc::server::Listener;
 use iip_rpc::{Channel, Code, Outcome, Request, Server};
@@ -36,6 +38,43 @@ async fn several_listeners_serve_the_same_services() {
         assert_eq!(reply.get_ref().message, "Hello you!");
     }
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// Greets over `address` once somebody listens there.
+async fn greet(address: &str) {
+    let channel = Channel::builder(address).wait_for_ready().connect().await;
+    let client = GreeterClient::new(channel.unwrap());
+    let reply = client.say_hello(hello("you")).await.unwrap();
+    assert_eq!(reply.get_ref().message, "Hello you!");
+}
+
+#[tokio::test]
+async fn a_builder_binds_and_serves_in_one() {
+    let address = "memory://settings-serve";
+    let serving = server().serve(address);
+    tokio::select! {
+        ended = serving => panic!("the server ended: {ended:?}"),
+        () = greet(address) => {}
+    }
+
+    let address = "memory://settings-serve-with-shutdown";
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = server().serve_with_shutdown(address, stopped, Duration::from_secs(30));
+    let (report, ()) = tokio::join!(serving, async {
+        greet(address).await;
+        drop(stop);
+    });
+    assert_eq!(report.unwrap().cut_calls, 0);
+
+    for error in [
+        server().serve("nowhere").await.unwrap_err(),
+        server()
+            .serve_with_shutdown("nowhere", std::future::pending::<()>(), Duration::ZERO)
+            .await
+            .unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{error}");
+    }
 }
 
 #[tokio::test]
