@@ -36,7 +36,7 @@ impl Errands for Runner {
 
 /// On the server: lets in who knows the word, and says afterwards how long it took.
 async fn guard(request: Request<Body>, next: Next) -> Result<Response<Body>, Status> {
-    if request.metadata_map().get("authorization") != Some("sesame") {
+    if request.metadata().get("authorization") != Some("sesame") {
         return Err(Status::unauthenticated("what is the word?"));
     }
     let started = Instant::now();
@@ -48,9 +48,7 @@ async fn guard(request: Request<Body>, next: Next) -> Result<Response<Body>, Sta
 
 /// On the client: says the word with every call, and writes down how it ended.
 async fn speak(mut request: Request<Body>, next: Next) -> Result<Response<Body>, Status> {
-    request
-        .metadata_map_mut()
-        .insert("authorization", "sesame")?;
+    request.metadata_mut().insert("authorization", "sesame")?;
     let path = request.method().map(|method| method.path());
     let result = next.run(request).await;
     let ended = match &result {

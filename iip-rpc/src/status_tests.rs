@@ -28,22 +28,32 @@ fn text_says_code_message_phase_endpoint_and_outcome() {
 
 #[test]
 fn parts_are_kept() {
-    let mut metadata = Metadata::new();
-    metadata.insert("k", "v").unwrap();
     let status = Status::aborted("m")
         .with_details(&b"d"[..])
-        .with_metadata(metadata)
+        .with_metadata("k", "v")
         .with_outcome(Outcome::Unknown);
     let copy = status.clone();
     assert_eq!(copy.code(), Code::Aborted);
     assert_eq!(copy.message(), "m");
     assert_eq!(&copy.details()[..], b"d");
-    assert_eq!(copy.metadata_map().get("k"), Some("v"));
+    assert_eq!(copy.metadata().get("k"), Some("v"));
     assert_eq!(copy.outcome(), Some(Outcome::Unknown));
     assert_eq!(
         format!("{status:?}"),
         r#"Status { code: Aborted, message: "m", details: b"d", metadata: {"k": "v"}, outcome: Unknown }"#
     );
+}
+
+#[test]
+fn metadata_that_cannot_travel_is_left_out_of_a_status() {
+    let status = Status::not_found("no")
+        .with_metadata("a b", "v")
+        .with_metadata("k", "two\nlines")
+        .with_metadata("k", "first")
+        .with_metadata("K", "second");
+    assert_eq!(status.code(), Code::NotFound);
+    assert_eq!(status.metadata().len(), 1);
+    assert_eq!(status.metadata().get("k"), Some("second"));
 }
 
 #[test]

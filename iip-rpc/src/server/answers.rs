@@ -67,7 +67,7 @@ impl Answers {
         };
         for (key, value) in self.out.take_trailers().iter() {
             // What exceeds the limits together with the status's own is left out.
-            let _ = status.metadata_map_mut().append(key.clone(), value.clone());
+            let _ = status.metadata_mut().append(key.clone(), value.clone());
         }
         status
     }

@@ -151,7 +151,7 @@ impl<T: Message + Default> Streaming<T> {
                 Source::Calling(call) => match ready!(call.as_mut().poll(context)) {
                     Ok(response) => {
                         let (body, mut response) = response.take();
-                        self.metadata = std::mem::take(response.metadata_map_mut());
+                        self.metadata = std::mem::take(response.metadata_mut());
                         self.source = Source::Stream(body.into_stream());
                     }
                     Err(status) => return Poll::Ready(Err(self.failed(status))),

@@ -142,11 +142,11 @@ impl Greeter for MyGreeter {
                 panic!("on request")
             }
             "metadata" => {
-                let value = request.metadata_map().get("k").unwrap_or("none").to_owned();
+                let value = request.metadata().get("k").unwrap_or("none").to_owned();
                 let mut reply = iip_rpc::Response::new(HelloReply {
                     message: value.clone(),
                 })
-                .metadata("head", value.as_str());
+                .with_metadata("head", value.as_str());
                 reply.trailers_mut().insert("tail", value)?;
                 Ok(reply)
             }

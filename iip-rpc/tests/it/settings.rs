@@ -141,7 +141,7 @@ async fn waiting_for_a_connection_ends_with_the_deadline() {
         .wait_for_ready()
         .connect_lazy()
         .unwrap();
-    let request = Request::new(hello("x")).timeout(std::time::Duration::from_millis(20));
+    let request = Request::new(hello("x")).with_timeout(std::time::Duration::from_millis(20));
     let status = GreeterClient::new(channel)
         .say_hello(request)
         .await

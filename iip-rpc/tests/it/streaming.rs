@@ -95,7 +95,7 @@ async fn a_failure_before_the_first_answer_fails_the_call(
     let status = client.list(command("fail 0")).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
     assert_eq!(status.message(), "no more");
-    assert_eq!(status.metadata_map().get("why"), Some("so"));
+    assert_eq!(status.metadata().get("why"), Some("so"));
     assert_eq!(status.outcome(), None);
 }
 
@@ -118,9 +118,9 @@ async fn a_panic_after_some_answers_is_internal(client: Client<impl RpcService>,
 }
 
 async fn metadata_and_trailers_travel(client: Client<impl RpcService>, _: &Seen) {
-    let request = command("metadata 2").metadata("k", "v");
+    let request = command("metadata 2").with_metadata("k", "v");
     let response = client.list(request).await.unwrap();
-    assert_eq!(response.metadata_map().get("head"), Some("v"));
+    assert_eq!(response.metadata().get("head"), Some("v"));
     let (messages, end) = all(response.into_inner()).await;
     assert_eq!(messages, numbers(2));
     let stream = end.unwrap();
@@ -130,7 +130,7 @@ async fn metadata_and_trailers_travel(client: Client<impl RpcService>, _: &Seen)
 
 async fn metadata_comes_without_a_message(client: Client<impl RpcService>, _: &Seen) {
     let response = client.list(command("metadata 0")).await.unwrap();
-    assert_eq!(response.metadata_map().get("head"), Some("none"));
+    assert_eq!(response.metadata().get("head"), Some("none"));
     let (_, end) = all(response.into_inner()).await;
     assert_eq!(end.unwrap().trailers().get("tail"), Some("none"));
 }
@@ -195,7 +195,7 @@ async fn requests_are_summed(client: Client<impl RpcService>, _: &Seen) {
     out.finish().await.unwrap();
     let reply = reply.await.unwrap();
     assert_eq!(*reply.get_ref(), 10);
-    assert_eq!(reply.metadata_map().get("head"), Some("h"));
+    assert_eq!(reply.metadata().get("head"), Some("h"));
     assert_eq!(reply.trailers().get("tail"), Some("t"));
 }
 
@@ -209,7 +209,7 @@ async fn many_small_requests(client: Client<impl RpcService>, _: &Seen) {
 }
 
 async fn an_early_reply_ends_the_requests(client: Client<impl RpcService>, _: &Seen) {
-    let request = Request::new(()).metadata("early", "yes");
+    let request = Request::new(()).with_metadata("early", "yes");
     let (out, reply) = client.record(request).await.unwrap();
     out.send(5).await.unwrap();
     assert_eq!(reply.await.unwrap().into_inner(), 5);
@@ -250,7 +250,7 @@ async fn a_conversation(client: Client<impl RpcService>, _: &Seen) {
 }
 
 async fn a_server_may_speak_first(client: Client<impl RpcService>, _: &Seen) {
-    let request = Request::new(()).metadata("greet", "yes");
+    let request = Request::new(()).with_metadata("greet", "yes");
     let (out, mut notes) = client.chat(request).await.unwrap();
     assert_eq!(notes.message().await.unwrap().as_deref(), Some("welcome"));
     assert_eq!(notes.metadata().get("head"), Some("h"));
@@ -330,7 +330,7 @@ async fn large_requests(client: Client<impl RpcService>, _: &Seen) {
 async fn a_deadline_ends_a_stream() {
     let streams = Streams::new();
     let connected = in_memory(&streams).await;
-    let request = || command("wait 2").timeout(Duration::from_millis(50));
+    let request = || command("wait 2").with_timeout(Duration::from_millis(50));
     for answers in [
         Client(streams.clone()).list(request()).await,
         connected.list(request()).await,
