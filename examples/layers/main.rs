@@ -94,19 +94,16 @@ async fn run() -> Result<(), Box<dyn Error>> {
         "strangers stay outside",
     )?;
 
-    let channel = Channel::builder(&address)
-        .layer(interceptor(speak))
-        .connect();
-    let friend = ErrandsClient::new(channel.await?);
+    let channel = Channel::builder(&address).layer(interceptor(speak));
+    let friend = ErrandsClient::connect(channel).await?;
     let response = friend.run(errand("shopping", 1)).await?;
     let took = response.trailers().get("took-us");
     check(took.is_some(), "a friend is told how long it took")?;
 
     let channel = Channel::builder(&address)
         .layer(interceptor(speak))
-        .layer(TimeoutLayer::new(Duration::from_secs(2)))
-        .connect();
-    let hasty = ErrandsClient::new(channel.await?);
+        .layer(TimeoutLayer::new(Duration::from_secs(2)));
+    let hasty = ErrandsClient::connect(channel).await?;
     let long = tokio::spawn(async move { hasty.run(errand("painting", 60_000)).await });
     while begun.recv().await.ok_or("the server is gone")? != "painting" {}
 

@@ -90,7 +90,7 @@ pub struct GreeterClient<S = ::iip_rpc::codegen::Channel> {
 
 impl GreeterClient<::iip_rpc::codegen::Channel> {
     pub async fn connect(
-        target: impl ::core::convert::AsRef<str>,
+        target: impl ::core::convert::Into<::iip_rpc::codegen::ChannelBuilder>,
     ) -> ::core::result::Result<Self, ::iip_rpc::codegen::Status> {
         ::core::result::Result::Ok(Self::new(
             ::iip_rpc::codegen::Channel::connect(target).await?,

@@ -77,6 +77,26 @@ async fn a_builder_binds_and_serves_in_one() {
     }
 }
 
+/// The settings are those of the builder: the limit of messages shows that they are in use.
+#[tokio::test]
+async fn a_client_is_connected_with_settings() {
+    let server = server().bind("memory://settings-client").await.unwrap();
+    let address = server.local_addr().to_string();
+    tokio::spawn(server.serve());
+    let small = Channel::builder(&address).max_message(10);
+    let client = GreeterClient::connect(small).await.unwrap();
+    let status = client.say_hello(hello("everybody")).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    for client in [
+        GreeterClient::connect(&address).await,
+        GreeterClient::connect(address.as_str()).await,
+        GreeterClient::connect(address.clone()).await,
+        GreeterClient::connect(Channel::builder(&address)).await,
+    ] {
+        client.unwrap().say_hello(hello("you")).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_service_is_added_once() {
     let error = server()
