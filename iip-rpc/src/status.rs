@@ -220,7 +220,9 @@ impl fmt::Display for Status {
             write!(f, "{separator}phase: {phase}")?;
             separator = ", ";
         }
-        if let Some(endpoint) = &inner.endpoint {
+        if let Some(endpoint) = &inner.endpoint
+            && !names(&inner.message, endpoint)
+        {
             write!(f, "{separator}endpoint: {endpoint}")?;
             separator = ", ";
         }
@@ -238,6 +240,17 @@ impl fmt::Display for Status {
         }
         Ok(())
     }
+}
+
+/// Whether the text has the endpoint in it already, and not only one whose port or path begins like this one's.
+fn names(text: &str, endpoint: &str) -> bool {
+    let goes_on = |rest: &str| {
+        rest.starts_with(|next: char| next.is_alphanumeric() || matches!(next, '/' | '-' | '_'))
+    };
+    text.match_indices(endpoint).any(|(at, found)| {
+        let rest = text.get(at + found.len()..);
+        !endpoint.is_empty() && !rest.is_some_and(goes_on)
+    })
 }
 
 /// What a peer wrote must not begin a line of its own in a log.

@@ -27,6 +27,27 @@ fn text_says_code_message_phase_endpoint_and_outcome() {
 }
 
 #[test]
+fn an_endpoint_that_the_message_names_is_not_said_again() {
+    let text = |message: &'static str| {
+        let status = Status::unavailable(message).with_endpoint("iip://a:80");
+        status.to_string()
+    };
+    assert_eq!(
+        text("no way to iip://a:80, it is gone"),
+        "UNAVAILABLE: no way to iip://a:80, it is gone"
+    );
+    assert_eq!(
+        text("the end of iip://a:80"),
+        "UNAVAILABLE: the end of iip://a:80"
+    );
+    assert_eq!(
+        text("no way to iip://a:8080"),
+        "UNAVAILABLE: no way to iip://a:8080 (endpoint: iip://a:80)"
+    );
+    assert_eq!(text(""), "UNAVAILABLE (endpoint: iip://a:80)");
+}
+
+#[test]
 fn parts_are_kept() {
     let status = Status::aborted("m")
         .with_details(&b"d"[..])

@@ -252,7 +252,8 @@ impl Pool {
             return Err(Error::new(
                 ErrorKind::Connect,
                 Outcome::NotSent,
-                format!("no connection to {}", self.name),
+                // What follows, of the attempt that failed, names the address.
+                "no connection",
             )
             .with_source(Arc::clone(failure)));
         }

@@ -156,6 +156,51 @@ async fn a_connection_that_cannot_be_made_names_phase_and_endpoint() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_text_of_a_failure_says_everything_once() {
+    let status = Channel::connect("memory://settings-nobody")
+        .await
+        .unwrap_err();
+    assert_eq!(
+        status.to_string(),
+        "UNAVAILABLE: no connection: connect to memory://settings-nobody: no in-memory listener of this process has \
+         that name; start the server first (phase: connect, outcome: not sent)"
+    );
+
+    let waiting = Channel::builder("memory://settings-nobody").wait_for_ready();
+    let client = GreeterClient::new(waiting.connect_lazy().unwrap());
+    let request = || Request::new(hello("x")).with_timeout(Duration::from_millis(20));
+    let status = client.say_hello(request()).await.unwrap_err();
+    assert_eq!(
+        status.to_string(),
+        "DEADLINE_EXCEEDED: the deadline passed while waiting for a connection to memory://settings-nobody (timeout) \
+         (phase: connect, outcome: not sent)"
+    );
+
+    let nothing = Server::builder().bind("memory://settings-nothing").await;
+    tokio::spawn(nothing.unwrap().serve());
+    let client = GreeterClient::connect("memory://settings-nothing").await;
+    let status = client.unwrap().say_hello(request()).await.unwrap_err();
+    assert_eq!(
+        status.to_string(),
+        "UNIMPLEMENTED: memory://settings-nothing refused the call with code 102: handle error (phase: call, \
+         outcome: not processed)"
+    );
+
+    let server = server().bind("memory://settings-server").await.unwrap();
+    tokio::spawn(server.serve());
+    let client = GreeterClient::connect("memory://settings-server").await;
+    let status = client
+        .unwrap()
+        .say_hello(hello("nobody"))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        status.to_string(),
+        "NOT_FOUND: nobody is here (endpoint: memory://settings-server)"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn waiting_for_a_connection_ends_with_the_deadline() {
     let channel = Channel::builder("memory://nobody")
         .wait_for_ready()
