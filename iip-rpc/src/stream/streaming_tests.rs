@@ -52,10 +52,16 @@ async fn a_stream_is_made_of_messages_or_results() {
     assert_eq!(stream.message().await.unwrap(), Some(1));
     assert_eq!(stream.message().await.unwrap(), Some(2));
     assert_eq!(stream.message().await.unwrap(), None);
-    let results = [Ok(1u64), Err(Status::aborted("no"))];
+}
+
+/// As with tonic: whoever goes on after an error is not told it for ever, and gets nothing that comes after it.
+#[tokio::test]
+async fn an_error_comes_once_and_ends_the_stream() {
+    let results = [Ok(1u64), Err(Status::aborted("no")), Ok(2)];
     let mut stream: Streaming<u64> = results.into_iter().collect();
     assert_eq!(stream.message().await.unwrap(), Some(1));
     assert_eq!(stream.message().await.unwrap_err().code(), Code::Aborted);
+    assert_eq!(stream.message().await.unwrap(), None);
     assert_eq!(stream.message().await.unwrap(), None);
 }
 

@@ -52,6 +52,9 @@ both_ways!(
     requests_are_summed,
     many_small_requests,
     an_early_reply_ends_the_requests,
+    all_of_an_iterator_is_sent,
+    an_early_reply_ends_an_iterator,
+    an_error_of_a_call_comes_once,
     a_sender_dropped_unfinished_cancels,
     dropping_the_reply_drops_the_handler,
     a_conversation,
@@ -218,6 +221,45 @@ async fn an_early_reply_ends_the_requests(client: Client<impl RpcService>, _: &S
     assert_eq!(out.send(6).await.unwrap_err().code(), Code::Cancelled);
     assert!(out.try_send(6).unwrap_err().is_closed());
     out.finish().await.unwrap();
+}
+
+async fn all_of_an_iterator_is_sent(client: Client<impl RpcService>, _: &Seen) {
+    let (out, reply) = client.record(Request::new(())).await.unwrap();
+    out.send_all(1..=20_000).await.unwrap();
+    out.finish_with(1..=10).await.unwrap();
+    assert_eq!(reply.await.unwrap().into_inner(), 200_010_000 + 55);
+
+    let (out, notes) = client.chat(Request::new(())).await.unwrap();
+    let sending = tokio::spawn(out.finish_with(numbers(20_000)));
+    assert_eq!(all(notes).await.0, numbers(20_000));
+    sending.await.unwrap().unwrap();
+
+    let stream = client.list(command("everything 20000")).await.unwrap();
+    assert_eq!(all(stream.into_inner()).await.0, numbers(20_000));
+}
+
+async fn an_early_reply_ends_an_iterator(client: Client<impl RpcService>, _: &Seen) {
+    let early = || Request::new(()).with_metadata("early", "yes");
+    let (out, reply) = client.record(early()).await.unwrap();
+    out.finish_with(std::iter::repeat(5)).await.unwrap();
+    assert_eq!(reply.await.unwrap().into_inner(), 5);
+
+    let (out, reply) = client.record(early()).await.unwrap();
+    let status = out.send_all(std::iter::repeat(5)).await.unwrap_err();
+    assert_eq!(status.code(), Code::Cancelled);
+    assert_eq!(reply.await.unwrap().into_inner(), 5);
+}
+
+async fn an_error_of_a_call_comes_once(client: Client<impl RpcService>, _: &Seen) {
+    let mut stream = client.list(command("fail 2")).await.unwrap().into_inner();
+    for text in numbers(2) {
+        assert_eq!(stream.message().await.unwrap(), Some(text));
+    }
+    let status = stream.message().await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound);
+    for _ in 0..3 {
+        assert_eq!(stream.message().await.unwrap(), None);
+    }
 }
 
 async fn a_sender_dropped_unfinished_cancels(client: Client<impl RpcService>, _: &Seen) {

@@ -77,6 +77,7 @@ async fn list(
     };
     match command {
         "count" => some(&out).await,
+        "everything" => out.send_all(numbers(number)).await,
         "fail" => {
             some(&out).await?;
             Err(Status::not_found("no more").with_metadata("why", "so"))
