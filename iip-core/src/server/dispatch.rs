@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 
 use super::frames::{Inbound, Inbox, Link};
 use super::route::{Failure, Incoming, Runner};
-use super::shared::{Running, ServerShared, ServerState};
+use super::shared::{Polls, Running, ServerShared, ServerState};
 use super::task::Task;
 use crate::conn::{Endpoint, Status, Transmit, Wakeups, now};
 use crate::session::{Batch, CallId, Encodings, Ended, ErrorReply, Payload, Profile, ServerEvent};
@@ -52,6 +52,7 @@ struct Spawned {
     call: CallId,
     route: usize,
     abort: AbortHandle,
+    polls: Arc<Polls>,
     deadline: Option<Instant>,
 }
 
@@ -332,12 +333,14 @@ impl ServerEndpoint {
             .deadline()
             .or_else(|| shared.run_limit(limited, arrived));
         shared.core.running.fetch_add(1, Ordering::Relaxed);
+        let polls = Arc::<Polls>::default();
         let task = Task {
             shared: Arc::clone(&shared),
             call,
             route: Arc::clone(&entry.route),
             index,
             runner,
+            polls: Arc::clone(&polls),
             enveloped,
             measure: !in_place,
             done: false,
@@ -347,6 +350,7 @@ impl ServerEndpoint {
             call,
             route: index,
             abort,
+            polls,
             deadline,
         });
     }
@@ -378,6 +382,7 @@ impl ServerEndpoint {
             }
             let running = Running {
                 abort: spawned.abort,
+                polls: spawned.polls,
                 route: spawned.route,
                 abandoned: false,
             };
@@ -433,7 +438,7 @@ impl ServerEndpoint {
     }
 }
 
-/// Stops the handler of a call at its next await; it counts until it has ended. False: it has.
+/// Stops the handler of a call at its next await; if it is not at one, it counts until it has ended. False: it has.
 fn stop(state: &mut ServerState, call: CallId) -> bool {
     let Some(running) = state.running.get_mut(&call) else {
         return false;
@@ -443,9 +448,9 @@ fn stop(state: &mut ServerState, call: CallId) -> bool {
         state.running.remove(&call);
         return false;
     }
-    running.abandoned = true;
+    running.abandoned = running.polls.give_up();
+    state.abandoned += usize::from(running.abandoned);
     running.abort.abort();
-    state.abandoned += 1;
     true
 }
 

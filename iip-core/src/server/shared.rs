@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -34,9 +34,36 @@ pub(super) struct ServerCore {
 /// A handler that went into a task.
 pub(super) struct Running {
     pub(super) abort: AbortHandle,
+    pub(super) polls: Arc<Polls>,
     pub(super) route: usize,
-    /// The framework gave the answer; the handler has not ended yet.
+    /// The framework gave the answer while the handler was being polled, which nothing can stop; it has not ended yet.
     pub(super) abandoned: bool,
+}
+
+/// Whether the handler of a task is being polled, and whether it was given up.
+///
+/// A handler that waits when it is given up is never polled again: it costs nothing more, even where the runtime has
+/// not come to drop it yet. Only one that is being polled goes on, for as long as it likes.
+#[derive(Default)]
+pub(super) struct Polls(AtomicU8);
+
+impl Polls {
+    const POLLED: u8 = 1;
+    const GIVEN_UP: u8 = 2;
+
+    /// Begins a poll. False: the handler was given up, and must not be polled any more.
+    pub(super) fn begin(&self) -> bool {
+        self.0.fetch_or(Self::POLLED, Ordering::AcqRel) & Self::GIVEN_UP == 0
+    }
+
+    pub(super) fn end(&self) {
+        self.0.fetch_and(!Self::POLLED, Ordering::AcqRel);
+    }
+
+    /// Gives the handler up. Whether it is being polled.
+    pub(super) fn give_up(&self) -> bool {
+        self.0.fetch_or(Self::GIVEN_UP, Ordering::AcqRel) & Self::POLLED != 0
+    }
 }
 
 /// Hashes the calls of a connection. Their numbers are the session's own and no peer can choose them, so that the hash
