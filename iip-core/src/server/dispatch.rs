@@ -30,6 +30,7 @@ pub(super) struct ServerEndpoint {
     events: VecDeque<ServerEvent>,
     replies: Vec<(CallId, Answer)>,
     spawned: Vec<Spawned>,
+    spare: Vec<Arc<Polls>>,
     /// Calls whose clients gave them up, with their routes.
     cancelled: Vec<(CallId, usize)>,
     /// Calls polled in place so far, wrapping.
@@ -101,6 +102,7 @@ impl ServerEndpoint {
             events: VecDeque::new(),
             replies: Vec::new(),
             spawned: Vec::new(),
+            spare: Vec::new(),
             cancelled: Vec::new(),
             turn: 0,
             encodings: Encodings::NONE,
@@ -333,7 +335,7 @@ impl ServerEndpoint {
             .deadline()
             .or_else(|| shared.run_limit(limited, arrived));
         shared.core.running.fetch_add(1, Ordering::Relaxed);
-        let polls = Arc::<Polls>::default();
+        let polls = self.spare.pop().unwrap_or_default();
         let task = Task {
             shared: Arc::clone(&shared),
             call,
@@ -387,6 +389,9 @@ impl ServerEndpoint {
                 abandoned: false,
             };
             state.running.insert(spawned.call, running);
+        }
+        if self.spare.is_empty() {
+            std::mem::swap(&mut self.spare, &mut state.spare);
         }
         for (call, route) in std::mem::take(&mut self.cancelled) {
             self.cancel(state, call, route);
@@ -564,7 +569,11 @@ impl Endpoint for ServerEndpoint {
     }
 
     fn shrink(&mut self) {
-        self.shared.lock().session.shrink();
+        let mut state = self.shared.lock();
+        state.session.shrink();
+        state.spare = Vec::new();
+        drop(state);
+        self.spare = Vec::new();
         self.events = VecDeque::new();
         self.replies = Vec::new();
         self.spawned = Vec::new();

@@ -40,6 +40,9 @@ pub(super) struct Running {
     pub(super) abandoned: bool,
 }
 
+/// Most [`Polls`] that are kept for the next handlers of a connection.
+const MOST_SPARE: usize = 1024;
+
 /// Whether the handler of a task is being polled, and whether it was given up.
 ///
 /// A handler that waits when it is given up is never polled again: it costs nothing more, even where the runtime has
@@ -58,6 +61,10 @@ impl Polls {
 
     pub(super) fn end(&self) {
         self.0.fetch_and(!Self::POLLED, Ordering::AcqRel);
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.0.load(Ordering::Acquire) & Self::GIVEN_UP != 0
     }
 
     /// Gives the handler up. Whether it is being polled.
@@ -98,6 +105,8 @@ pub(super) struct ServerState {
     pub(super) session: ServerSession<Arc<Router>>,
     pub(super) running: HashMap<CallId, Running, ByCall>,
     pub(super) abandoned: usize,
+    /// Of handlers that have ended, for the next ones: a call costs no memory of its own beside its task.
+    pub(super) spare: Vec<Arc<Polls>>,
     pub(super) inboxes: HashMap<CallId, Inbox>,
     /// What the session held when the server's total was brought up to date.
     pub(super) counted: usize,
@@ -125,6 +134,7 @@ impl ServerShared {
                 session,
                 running: HashMap::default(),
                 abandoned: 0,
+                spare: Vec::new(),
                 inboxes: HashMap::new(),
                 counted: 0,
                 unread: 0,
@@ -177,6 +187,9 @@ impl ServerShared {
         let mut state = self.lock();
         if let Some(running) = state.running.remove(&call) {
             state.abandoned -= usize::from(running.abandoned);
+            if !running.polls.is_given_up() && state.spare.len() < MOST_SPARE {
+                state.spare.push(running.polls);
+            }
         }
         let inbox = state.inboxes.remove(&call);
         let unread = inbox.as_ref().map_or(0, Inbox::unread);

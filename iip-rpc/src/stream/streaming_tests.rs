@@ -8,7 +8,7 @@ use iip_core::session::MESSAGE_COST;
 use super::streaming::REPORT;
 use super::{Queue, QueueStream, Side, Streaming};
 use crate::body::BodyStream;
-use crate::envelope::{Batch, MessageBytes};
+use crate::envelope::Batch;
 use crate::{Code, Status};
 
 /// A stream that counts what is reported as consumed.
@@ -18,13 +18,6 @@ struct Counted {
 }
 
 impl BodyStream for Counted {
-    fn poll_message(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<MessageBytes, Status>>> {
-        Pin::new(&mut self.inner).poll_message(context)
-    }
-
     fn poll_records(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
