@@ -43,16 +43,16 @@ impl<T> Request<T> {
     /// Sets how long the call may take, from its start: picking a connection, connecting, queueing, sending and the
     /// method itself. Default: that of the channel. A call made inside a handler never outlives the handler's own.
     #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
     /// Sets the only value of a metadata key. A key or value that is not valid, or passes a limit of [`Metadata`],
     /// fails the call with `INVALID_ARGUMENT` before anything is sent; to see the error earlier, use
-    /// [`metadata_map_mut`](Self::metadata_map_mut).
+    /// [`metadata_mut`](Self::metadata_mut).
     #[must_use]
-    pub fn metadata<K, V>(mut self, key: K, value: V) -> Self
+    pub fn with_metadata<K, V>(mut self, key: K, value: V) -> Self
     where
         K: TryInto<MetadataKey>,
         V: TryInto<MetadataValue>,
@@ -80,12 +80,12 @@ impl<T> Request<T> {
     }
 
     /// What travels beside the message.
-    pub fn metadata_map(&self) -> &Metadata {
+    pub fn metadata(&self) -> &Metadata {
         &self.metadata
     }
 
     /// What travels beside the message, to be changed.
-    pub fn metadata_map_mut(&mut self) -> &mut Metadata {
+    pub fn metadata_mut(&mut self) -> &mut Metadata {
         &mut self.metadata
     }
 

@@ -29,9 +29,9 @@ impl<T> Response<T> {
 
     /// Sets the only value of a metadata key. A key or value that is not valid, or passes a limit of [`Metadata`],
     /// makes the call fail with `INTERNAL`; to see the error earlier, use
-    /// [`metadata_map_mut`](Self::metadata_map_mut).
+    /// [`metadata_mut`](Self::metadata_mut).
     #[must_use]
-    pub fn metadata<K, V>(mut self, key: K, value: V) -> Self
+    pub fn with_metadata<K, V>(mut self, key: K, value: V) -> Self
     where
         K: TryInto<MetadataKey>,
         V: TryInto<MetadataValue>,
@@ -59,12 +59,12 @@ impl<T> Response<T> {
     }
 
     /// What travels ahead of the message.
-    pub fn metadata_map(&self) -> &Metadata {
+    pub fn metadata(&self) -> &Metadata {
         &self.metadata
     }
 
     /// What travels ahead of the message, to be changed.
-    pub fn metadata_map_mut(&mut self) -> &mut Metadata {
+    pub fn metadata_mut(&mut self) -> &mut Metadata {
         &mut self.metadata
     }
 

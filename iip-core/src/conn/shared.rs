@@ -50,7 +50,10 @@ pub(super) struct Slot {
 #[derive(Debug)]
 pub(super) enum Failure {
     Refused(ErrorReply),
-    TooLarge(usize),
+    TooLarge {
+        limit: usize,
+        budget: bool,
+    },
     Expired {
         may_have_run: bool,
     },
@@ -156,12 +159,19 @@ impl ClientShared {
                     reply.message.escape_debug()
                 ),
             ),
-            Failure::TooLarge(limit) => Error::new(
+            Failure::TooLarge { limit, budget } => Error::new(
                 ErrorKind::TooLarge,
                 Outcome::Unknown,
-                format!(
-                    "the response of {endpoint} is larger than this client's limit of {limit} bytes (max_message)"
-                ),
+                if budget {
+                    format!(
+                        "with the response of {endpoint} this client would hold more than {limit} bytes for the \
+                         connection (receive_budget)"
+                    )
+                } else {
+                    format!(
+                        "the response of {endpoint} is larger than this client's limit of {limit} bytes (max_message)"
+                    )
+                },
             ),
             Failure::Expired { may_have_run } => Error::new(
                 ErrorKind::Deadline,
@@ -274,7 +284,8 @@ impl ClientEndpoint {
                     slot.unread += data.len();
                     if slot.unread > self.max_unread {
                         let limit = self.max_unread;
-                        self.fail(state, call, Failure::TooLarge(limit));
+                        let budget = true;
+                        self.fail(state, call, Failure::TooLarge { limit, budget });
                         continue;
                     }
                     slot.received.push_back(data);
@@ -288,8 +299,12 @@ impl ClientEndpoint {
                 ClientEvent::Refused { call, reply } => {
                     self.fail(state, call, Failure::Refused(reply));
                 }
-                ClientEvent::TooLarge { call, limit } => {
-                    self.fail(state, call, Failure::TooLarge(limit));
+                ClientEvent::TooLarge {
+                    call,
+                    limit,
+                    budget,
+                } => {
+                    self.fail(state, call, Failure::TooLarge { limit, budget });
                 }
                 ClientEvent::Expired { call } => {
                     let may_have_run = state.session.expire(call);

@@ -22,6 +22,8 @@ mod admission_tests;
 #[cfg(test)]
 mod builder_tests;
 #[cfg(test)]
+mod dispatch_tests;
+#[cfg(test)]
 mod listener_tests;
 #[cfg(test)]
 mod placement_tests;

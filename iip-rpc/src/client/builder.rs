@@ -13,6 +13,24 @@ use crate::{Body, Encoding, Outcome, Request, Response, Status};
 
 /// Collects how a [`Channel`] is to behave; made by [`Channel::builder`]. Every setting has a default that suits a
 /// service inside a data centre.
+///
+/// A generated client is connected with one, as with an address:
+///
+/// ```
+/// # use std::time::Duration;
+/// # use iip_rpc::{Channel, Status, client::ChannelBuilder};
+/// # struct GreeterClient(Channel);
+/// # impl GreeterClient {
+/// #     async fn connect(target: impl Into<ChannelBuilder>) -> Result<Self, Status> {
+/// #         Ok(Self(Channel::connect(target).await?))
+/// #     }
+/// # }
+/// # async fn connect() -> Result<(), Status> {
+/// let server = Channel::builder("iip://127.0.0.1:9090").timeout(Duration::from_secs(2));
+/// let greeter = GreeterClient::connect(server).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it connects"]
 pub struct ChannelBuilder {
@@ -26,7 +44,8 @@ pub struct ChannelBuilder {
 }
 
 impl Channel {
-    /// Connects to `target`, for example `iip://127.0.0.1:9090` or `unix:///run/app.sock`, with the default settings.
+    /// Connects to `target`: an address, for example `iip://127.0.0.1:9090` or `unix:///run/app.sock`, or a builder with
+    /// other settings than the default ones.
     ///
     /// # Errors
     ///
@@ -35,13 +54,20 @@ impl Channel {
     /// # Cancel safety
     ///
     /// Dropping the future closes what was opened.
-    pub async fn connect(target: impl AsRef<str>) -> Result<Self, Status> {
-        Self::builder(target).connect().await
+    pub async fn connect(target: impl Into<ChannelBuilder>) -> Result<Self, Status> {
+        target.into().connect().await
     }
 
     /// Starts a channel to `target` with other settings.
     pub fn builder(target: impl AsRef<str>) -> ChannelBuilder {
         ChannelBuilder::new(target.as_ref())
+    }
+}
+
+impl<T: AsRef<str>> From<T> for ChannelBuilder {
+    /// The default settings, for this address.
+    fn from(target: T) -> Self {
+        Self::new(target.as_ref())
     }
 }
 

@@ -213,7 +213,7 @@ impl RpcService for Channel {
             .map_err(|status| self.not_sent(status))?;
         let connection = self.ready(deadline).await?;
         let native = connection.is_native();
-        let payload = self.encode(&connection, message, request.metadata_map(), timeout)?;
+        let payload = self.encode(&connection, message, request.metadata(), timeout)?;
         let data = self.send(connection, method, payload, deadline).await?;
         self.decode(native, data)
     }
@@ -253,7 +253,7 @@ impl Channel {
             let timeout_us = deadline
                 .map(|deadline| whole_microseconds(deadline.saturating_duration_since(now())));
             let encoding = self.encoding(&connection);
-            let head = |encoding| Head::to_record(timeout_us, request.metadata_map(), encoding);
+            let head = |encoding| Head::to_record(timeout_us, request.metadata(), encoding);
             let payload = match &message {
                 Some(message) => {
                     self.check(message, limit)?;

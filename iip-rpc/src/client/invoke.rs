@@ -65,7 +65,7 @@ where
     let body = encode(&message, method)?;
     drop(message);
     let (body, response) = service.call(request.give(body)).await?.take();
-    let metadata = response.metadata_map().clone();
+    let metadata = response.metadata().clone();
     let stream = Streaming::of_body(body.into_stream(), Side::Response)
         .with_metadata(metadata)
         .with_largest(method.responses());

@@ -1,9 +1,12 @@
 use std::collections::HashSet;
 use std::fmt;
+use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use iip_core::server::{ConnectionLimits, Handler, Listener, ServerBuilder as Core, StreamHandler};
+use iip_core::server::{
+    ConnectionLimits, Handler, Listener, Report, ServerBuilder as Core, StreamHandler,
+};
 use iip_core::session::Limits;
 use iip_core::transport::TcpOptions;
 
@@ -187,6 +190,43 @@ impl ServerBuilder {
     /// Dropping the future closes what was opened.
     pub async fn bind(self, address: impl AsRef<str>) -> io::Result<Server> {
         self.finish()?.bind(address.as_ref()).await.map(Server::new)
+    }
+
+    /// Listens on `address` and serves until the future is dropped: [`bind`](Self::bind) and [`Server::serve`] in one,
+    /// for programs that need not know when the server listens, or where.
+    ///
+    /// # Errors
+    ///
+    /// As for [`bind`](Self::bind).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the listeners and every connection at once. Use
+    /// [`serve_with_shutdown`](Self::serve_with_shutdown) to stop without losing a call.
+    pub async fn serve(self, address: impl AsRef<str>) -> io::Result<()> {
+        self.bind(address).await?.serve().await
+    }
+
+    /// Listens on `address` and serves until `signal` is ready, and then stops without losing a call: [`bind`](Self::bind)
+    /// and [`Server::serve_with_shutdown`] in one. Calls that still run after `grace` are answered with `UNAVAILABLE`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`bind`](Self::bind).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`serve`](Self::serve).
+    pub async fn serve_with_shutdown<F: Future>(
+        self,
+        address: impl AsRef<str>,
+        signal: F,
+        grace: Duration,
+    ) -> io::Result<Report> {
+        self.bind(address)
+            .await?
+            .serve_with_shutdown(signal, grace)
+            .await
     }
 
     /// Makes the server with the listeners given.

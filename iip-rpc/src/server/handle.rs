@@ -147,7 +147,7 @@ fn streamed<Req, T: Send + 'static>(
         drive: Some(Arc::downgrade(&drive)),
         max_message: None,
     });
-    let metadata = request.metadata_map().clone();
+    let metadata = request.metadata().clone();
     request.give(Streaming::of_body(stream, Side::Request).with_metadata(metadata))
 }
 

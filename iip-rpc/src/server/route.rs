@@ -214,7 +214,7 @@ pub(super) fn encoded(
     Ok(if enveloped {
         let (message, packed) = envelope::pack(message, compress);
         envelope::write(
-            Head::to_record(None, response.metadata_map(), compress.filter(|_| packed)),
+            Head::to_record(None, response.metadata(), compress.filter(|_| packed)),
             message,
             Trailer::ok_record(response.trailers()),
         )

@@ -162,7 +162,7 @@ async fn answered(
     response: &mut FrameSender,
 ) -> Reply {
     let (body, answer) = answer.take();
-    let head = |compress| Head::to_record(None, answer.metadata_map(), compress);
+    let head = |compress| Head::to_record(None, answer.metadata(), compress);
     let mut stream = match body.into_kind() {
         Kind::Message(message) => {
             let (message, packed) = envelope::pack(message, compress);

@@ -461,34 +461,15 @@ fn wake(waiting: Vec<Waker>) {
 /// The taking end of a queue, as the body of a request. Dropping it closes the queue.
 pub(crate) struct QueueStream {
     queue: Arc<Queue>,
-    rest: Option<Batch>,
 }
 
 impl QueueStream {
     pub(crate) fn new(queue: Arc<Queue>) -> Self {
-        Self { queue, rest: None }
+        Self { queue }
     }
 }
 
 impl BodyStream for QueueStream {
-    fn poll_message(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<MessageBytes, Status>>> {
-        loop {
-            if let Some(batch) = self.rest.take()
-                && let Some(message) = batch.split_first(&mut self.rest)
-            {
-                return Poll::Ready(Some(Ok(message)));
-            }
-            match std::task::ready!(self.queue.poll_take(context)) {
-                Some(Ok(batch)) => self.rest = Some(batch),
-                Some(Err(status)) => return Poll::Ready(Some(Err(status))),
-                None => return Poll::Ready(None),
-            }
-        }
-    }
-
     fn poll_records(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -497,7 +478,7 @@ impl BodyStream for QueueStream {
     }
 
     fn is_over(&self) -> bool {
-        self.rest.is_none() && self.queue.is_over()
+        self.queue.is_over()
     }
 
     fn begun(self: Pin<&mut Self>, callee: Callee) {

@@ -104,8 +104,9 @@ impl<T: Message + Default> Streaming<T> {
     ///
     /// # Errors
     ///
-    /// The status the call ended with: after an error nothing follows. A message that cannot be decoded, or is larger
-    /// than accepted, is one too.
+    /// The status the call ended with. A message that cannot be decoded, or is larger than accepted, is one too. An error
+    /// comes once and nothing follows it: the next call says `None`, so that a loop that goes on after errors ends.
+    /// `None` therefore means that all has come only where no error came before it.
     ///
     /// # Cancel safety
     ///
@@ -151,12 +152,15 @@ impl<T: Message + Default> Streaming<T> {
                 Source::Calling(call) => match ready!(call.as_mut().poll(context)) {
                     Ok(response) => {
                         let (body, mut response) = response.take();
-                        self.metadata = std::mem::take(response.metadata_map_mut());
+                        self.metadata = std::mem::take(response.metadata_mut());
                         self.source = Source::Stream(body.into_stream());
                     }
                     Err(status) => return Poll::Ready(Err(self.failed(status))),
                 },
-                Source::Items(items) => return Poll::Ready(items.next().transpose()),
+                Source::Items(items) => {
+                    let next = items.next().transpose();
+                    return Poll::Ready(next.map_err(|status| self.failed(status)));
+                }
                 Source::Ended => return Poll::Ready(Ok(None)),
             }
         }
@@ -210,6 +214,9 @@ impl<T: Message + Default> Streaming<T> {
         status
     }
 }
+
+/// Messages are moved, never pinned.
+impl<T> Unpin for Streaming<T> {}
 
 impl<T> FromIterator<T> for Streaming<T> {
     fn from_iter<I: IntoIterator<Item = T>>(messages: I) -> Self {

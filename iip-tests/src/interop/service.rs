@@ -163,7 +163,7 @@ impl Interop for TestService {
         let asked = request.get_ref();
         check_received(asked.payload.as_ref())?;
         fail_if_asked(asked.fail_with.as_ref())?;
-        let metadata = request.metadata_map();
+        let metadata = request.metadata();
         let user = match asked.name_user {
             true => user(metadata)?,
             false => String::new(),
@@ -172,7 +172,7 @@ impl Interop for TestService {
             payload: Some(payload(asked.reply_size)?),
             user,
         });
-        *response.metadata_map_mut() = picked(metadata, ECHO_INITIAL)?;
+        *response.metadata_mut() = picked(metadata, ECHO_INITIAL)?;
         *response.trailers_mut() = picked(metadata, ECHO_TRAILING)?;
         Ok(response)
     }
@@ -182,8 +182,8 @@ impl Interop for TestService {
         request: Request<DownloadRequest>,
         out: Sender<DownloadPart>,
     ) -> Result<(), Status> {
-        let line = self.ledger.begin(request.metadata_map())?;
-        echo(request.metadata_map(), &out)?;
+        let line = self.ledger.begin(request.metadata())?;
+        echo(request.metadata(), &out)?;
         let result = send_parts(request.get_ref(), &out, &line).await;
         line.returned(&result);
         result
@@ -193,7 +193,7 @@ impl Interop for TestService {
         &self,
         request: Request<Streaming<UploadPart>>,
     ) -> Result<Response<UploadReply>, Status> {
-        let line = self.ledger.begin(request.metadata_map())?;
+        let line = self.ledger.begin(request.metadata())?;
         let result = receive_parts(request.into_inner(), &line).await;
         line.returned(&result);
         Ok(Response::new(UploadReply {
@@ -206,8 +206,8 @@ impl Interop for TestService {
         request: Request<Streaming<DownloadRequest>>,
         out: Sender<DownloadPart>,
     ) -> Result<(), Status> {
-        let line = self.ledger.begin(request.metadata_map())?;
-        echo(request.metadata_map(), &out)?;
+        let line = self.ledger.begin(request.metadata())?;
+        echo(request.metadata(), &out)?;
         let result = answer_each(request.into_inner(), &out, &line).await;
         line.returned(&result);
         result

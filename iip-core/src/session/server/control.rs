@@ -100,7 +100,10 @@ impl<L: Lookup> ServerSession<L> {
         self.output.set_window(hello.window);
         if hello.min > control::VERSION {
             // The answer names the version spoken here.
-            self.ended = Some(Ended::Version);
+            self.ended = Some(Ended::Version {
+                ours: control::VERSION,
+                theirs: hello.min,
+            });
         }
         self.profile = Profile::Native;
         self.client_encodings = hello.encodings;

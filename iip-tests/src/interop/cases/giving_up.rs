@@ -76,7 +76,7 @@ pub(in crate::interop) async fn timeout_on_sleeping_server<T: Target>(
 ) -> Verdict {
     let timeout = Duration::from_millis(1);
     let call = async {
-        let open = Request::new(()).timeout(timeout);
+        let open = Request::new(()).with_timeout(timeout);
         let (requests, mut parts) = context.client.exchange(open).await?;
         // The server answers nothing and waits for what comes next: nothing does.
         // Where the call is over by now, the other half says why.
