@@ -41,7 +41,7 @@ pub(crate) trait BodyStream: Send + 'static {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Batch, Status>>> {
         self.poll_message(context)
-            .map(|next| next.map(|message| message.map(Batch::Message)))
+            .map(|next| next.map(|message| message.map(Batch::from)))
     }
 
     /// The taker is done with messages of this cost, so that as many may come.

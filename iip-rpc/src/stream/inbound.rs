@@ -132,11 +132,11 @@ impl<F: Frames> Inbound<F> {
                         let error = crate::envelope::EnvelopeError::SecondMessage;
                         return Poll::Ready(Err(self.unreadable(&error)));
                     }
-                    self.rest = message.map(Batch::Message);
+                    self.rest = message.map(Batch::from);
                 }
                 Next::End => {
                     let message = match self.rest.take() {
-                        Some(Batch::Message(message)) => Ok(message),
+                        Some(Batch::Message(message, _)) => Ok(message),
                         _ => Err(self.unreadable(&crate::envelope::EnvelopeError::NoMessage)),
                     };
                     return Poll::Ready(message);

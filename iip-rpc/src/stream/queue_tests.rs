@@ -37,7 +37,7 @@ fn small_messages_are_taken_together() {
     for _ in 0..3 {
         queue.push(&"abc".to_owned()).unwrap();
     }
-    let Some(Batch::Records { records, cost }) = queue.take(None) else {
+    let Some(Batch::Records { records, cost, .. }) = queue.take(None) else {
         panic!("not together");
     };
     assert_eq!(
