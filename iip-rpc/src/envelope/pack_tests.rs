@@ -89,6 +89,43 @@ fn small_messages_and_those_that_do_not_shrink_are_sent_as_they_are() {
 }
 
 #[test]
+fn the_threshold_counts_unless_the_message_chooses() {
+    for encoding in supported() {
+        let packed = |len, from, compression| {
+            let message = MessageBytes::bare(text(len));
+            pack(message, Some(Packing { encoding, from }), compression).1
+        };
+        assert!(packed(500, 500, Compression::Auto));
+        assert!(!packed(499, 500, Compression::Auto));
+        assert!(!packed(9000, usize::MAX, Compression::Auto));
+        assert!(packed(500, usize::MAX, Compression::Always));
+        assert!(!packed(9000, 0, Compression::Never));
+        // It would not get smaller.
+        assert!(!packed(1, 0, Compression::Auto) && !packed(0, 0, Compression::Always));
+    }
+}
+
+#[test]
+fn a_batch_is_compressed_as_it_says() {
+    for encoding in supported() {
+        let cost = |choice, from| {
+            let (_, mut batch) = records(&[3000, 3000]);
+            if let Batch::Records { compression, .. } = &mut batch {
+                *compression = choice;
+            }
+            let mut chunks = Vec::new();
+            cut(batch, Some(Packing { encoding, from }), &mut chunks);
+            chunks.iter().map(Chunk::cost).sum::<usize>()
+        };
+        let whole = 2 * (3000 + MESSAGE_COST);
+        assert!(cost(Compression::Auto, 3000) < whole / 2);
+        assert!(cost(Compression::Always, usize::MAX) < whole / 2);
+        assert_eq!(cost(Compression::Never, 0), whole);
+        assert_eq!(cost(Compression::Auto, 3001), whole);
+    }
+}
+
+#[test]
 fn compressed_records_need_an_encoding_that_is_known() {
     let unknown = b"\x01\x04\x1a\x02br\x42\x01x";
     for records in [&b"\x42\x01x"[..], b"\x43\x02\x01x", unknown] {
