@@ -129,7 +129,9 @@ impl<T> Request<T> {
         self.method
     }
 
-    /// Who called. `None` without a connection: before a call, and in calls of a service in the same process.
+    /// Who called: the address of a TCP peer, or the process behind a Unix socket, its user, group and process id as
+    /// the kernel knew them when it connected ([`PeerAddr`](crate::server::PeerAddr)). `None` without a connection:
+    /// before a call, and in calls of a service in the same process.
     pub fn peer(&self) -> Option<&Peer> {
         self.cancellation.scope()?.peer().map(|peer| &**peer)
     }
