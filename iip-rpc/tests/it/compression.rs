@@ -297,3 +297,39 @@ async fn each_message_of_a_stream_is_seen_as_it_was_sent() {
         assert!((5_000..6_500).contains(&weights[4]), "{weights:?}");
     }
 }
+
+/// A greeter that passes its calls on.
+struct Passing<S>(GreeterClient<S>);
+
+impl<S: RpcService> Greeter for Passing<S> {
+    async fn say_hello(
+        &self,
+        request: Request<HelloRequest>,
+    ) -> Result<Response<HelloReply>, Status> {
+        self.0.say_hello(request).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_passed_on_is_seen_as_it_came_last() {
+    for encoding in supported() {
+        let inner = GreeterClient::new(GreeterServer::new(Choosing));
+        let server = Server::builder()
+            .compress(encoding)
+            .add_service(GreeterServer::new(Passing(inner)))
+            .bind(format!("memory://passing-{encoding}"))
+            .await
+            .unwrap();
+        let channel = Channel::builder(server.local_addr().to_string()).compress(encoding);
+        tokio::spawn(server.serve());
+        let client = GreeterClient::new(channel.connect().await.unwrap());
+        // Compressed to the one that passes it on, not to the one in the same process.
+        let seen = ways(&client, Compression::Always, 'A', 300).await;
+        assert_eq!(seen, (false, true));
+
+        let far = choosing(|it| it.compress(encoding), |it| it.compress(encoding)).await;
+        let near = GreeterClient::new(GreeterServer::new(Passing(far)));
+        let seen = ways(&near, Compression::Always, 'A', 300).await;
+        assert_eq!(seen, (true, false));
+    }
+}
