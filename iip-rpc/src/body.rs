@@ -194,7 +194,7 @@ impl BodyStream for Once {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Batch, Status>>> {
-        Poll::Ready(self.0.take().map(|message| Ok(Batch::Message(message))))
+        Poll::Ready(self.0.take().map(|message| Ok(Batch::from(message))))
     }
 
     fn is_over(&self) -> bool {

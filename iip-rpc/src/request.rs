@@ -6,7 +6,8 @@ use iip_core::server::Peer;
 
 use crate::cancellation::Scope;
 use crate::{
-    Cancellation, Extensions, Metadata, MetadataError, MetadataKey, MetadataValue, MethodDescriptor,
+    Cancellation, Compression, Extensions, Metadata, MetadataError, MetadataKey, MetadataValue,
+    MethodDescriptor,
 };
 
 /// A message on its way to a method, and what travels with it.
@@ -17,6 +18,8 @@ pub struct Request<T> {
     message: T,
     metadata: Metadata,
     extensions: Extensions,
+    compression: Compression,
+    was_compressed: bool,
     timeout: Option<Duration>,
     deadline: Option<Instant>,
     method: Option<&'static MethodDescriptor>,
@@ -32,6 +35,8 @@ impl<T> Request<T> {
             message,
             metadata: Metadata::new(),
             extensions: Extensions::new(),
+            compression: Compression::default(),
+            was_compressed: false,
             timeout: None,
             deadline: None,
             method: None,
@@ -62,6 +67,20 @@ impl<T> Request<T> {
             self.refused.get_or_insert_with(|| Box::new(error));
         }
         self
+    }
+
+    /// Sets whether the message is compressed on its way; default [`Compression::Auto`]. For a stream of requests it
+    /// says so of each message, unless [`Sender::set_compression`](crate::Sender::set_compression) does.
+    #[must_use]
+    pub fn with_compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// In a handler: whether the message came compressed. Of the messages of a stream
+    /// [`Streaming::was_compressed`](crate::Streaming::was_compressed) tells.
+    pub fn was_compressed(&self) -> bool {
+        self.was_compressed
     }
 
     /// The message.
@@ -110,7 +129,9 @@ impl<T> Request<T> {
         self.method
     }
 
-    /// Who called. `None` without a connection: before a call, and in calls of a service in the same process.
+    /// Who called: the address of a TCP peer, or the process behind a Unix socket, its user, group and process id as
+    /// the kernel knew them when it connected ([`PeerAddr`](crate::server::PeerAddr)). `None` without a connection:
+    /// before a call, and in calls of a service in the same process.
     pub fn peer(&self) -> Option<&Peer> {
         self.cancellation.scope()?.peer().map(|peer| &**peer)
     }
@@ -133,6 +154,8 @@ impl<T> Request<T> {
             message: (),
             metadata: self.metadata,
             extensions: self.extensions,
+            compression: self.compression,
+            was_compressed: self.was_compressed,
             timeout: self.timeout,
             deadline: self.deadline,
             method: self.method,
@@ -167,6 +190,14 @@ impl<T> Request<T> {
         self.metadata = metadata;
     }
 
+    pub(crate) fn compression(&self) -> Compression {
+        self.compression
+    }
+
+    pub(crate) fn set_was_compressed(&mut self, was_compressed: bool) {
+        self.was_compressed = was_compressed;
+    }
+
     pub(crate) fn take_refused(&mut self) -> Option<Box<MetadataError>> {
         self.refused.take()
     }
@@ -179,6 +210,8 @@ impl Request<()> {
             message,
             metadata: self.metadata,
             extensions: self.extensions,
+            compression: self.compression,
+            was_compressed: self.was_compressed,
             timeout: self.timeout,
             deadline: self.deadline,
             method: self.method,

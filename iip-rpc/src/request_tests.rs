@@ -5,11 +5,11 @@ use crate::{IntoRequest, Metadata, Request, Response};
 #[test]
 fn a_bare_request_and_response_are_small() {
     assert!(
-        size_of::<Request<()>>() <= 80,
+        size_of::<Request<()>>() <= 88,
         "{}",
         size_of::<Request<()>>()
     );
-    assert!(size_of::<Response<()>>() <= 32);
+    assert!(size_of::<Response<()>>() <= 40);
 }
 
 #[test]

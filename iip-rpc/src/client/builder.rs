@@ -6,7 +6,7 @@ use iip_core::session::{KeepAlive, Limits};
 use iip_core::transport::{Address, AddressError, TcpOptions};
 
 use super::Channel;
-use crate::compression::{supported, told};
+use crate::compression::{COMPRESS_FROM, Packing, supported, told};
 use crate::deadline::DEFAULT_TIMEOUT;
 use crate::layer::{BoxError, BoxedService, Layer, Layers, Service};
 use crate::{Body, Encoding, Outcome, Request, Response, Status};
@@ -39,6 +39,7 @@ pub struct ChannelBuilder {
     timeout: Option<Duration>,
     max_message: usize,
     compress: Option<Encoding>,
+    compress_from: usize,
     accept: Vec<Encoding>,
     layers: Layers,
 }
@@ -79,6 +80,7 @@ impl ChannelBuilder {
             timeout: Some(DEFAULT_TIMEOUT),
             max_message: 4 * 1024 * 1024,
             compress: None,
+            compress_from: COMPRESS_FROM,
             accept: supported(),
             layers: Layers::default(),
         }
@@ -103,10 +105,21 @@ impl ChannelBuilder {
         self
     }
 
-    /// Compresses the messages of requests from 1 KiB on, if the server said that it reads the encoding; default not.
-    /// Costs processor time for each of them. An encoding whose feature is not compiled in changes nothing.
+    /// Compresses the messages of requests from [`compress_from`](Self::compress_from) on, if the server said that it
+    /// reads the encoding (`docs/protocol.md`, section 6.3); default not. Costs processor time for each of them. An
+    /// encoding whose feature is not compiled in changes nothing. A request, or a message of a stream, may choose
+    /// otherwise with [`Compression`](crate::Compression).
     pub fn compress(mut self, encoding: Encoding) -> Self {
         self.compress = Some(encoding);
+        self
+    }
+
+    /// Shortest message that is compressed, bytes; default 1,024. 0: every message that gets smaller by it.
+    /// `usize::MAX`: only those that ask for it, with
+    /// [`Request::with_compression`](crate::Request::with_compression) or
+    /// [`Sender::set_compression`](crate::Sender::set_compression). Without [`compress`](Self::compress) it changes nothing.
+    pub fn compress_from(mut self, bytes: usize) -> Self {
+        self.compress_from = bytes;
         self
     }
 
@@ -221,7 +234,10 @@ impl ChannelBuilder {
         let rest = Rest {
             timeout: self.timeout,
             max_message: self.max_message,
-            compress: self.compress,
+            compress: self.compress.map(|encoding| Packing {
+                encoding,
+                from: self.compress_from,
+            }),
             layers: self.layers,
         };
         Ok((client.limits(limits), rest))
@@ -232,7 +248,7 @@ impl ChannelBuilder {
 struct Rest {
     timeout: Option<Duration>,
     max_message: usize,
-    compress: Option<Encoding>,
+    compress: Option<Packing>,
     layers: Layers,
 }
 

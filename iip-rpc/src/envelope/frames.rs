@@ -5,7 +5,7 @@ use iip_core::wire::record::{RecordError, RecordKind, decode_header, decode_vari
 
 use super::pack::{PACKED_MESSAGE, PACKED_START, unpack};
 use super::{Batch, Direction, EnvelopeError, Head, MessageBytes, Trailer};
-use crate::Encoding;
+use crate::{Compression, Encoding};
 
 /// Reads the records of one direction of a streaming call, frame by frame.
 #[derive(Debug)]
@@ -156,7 +156,11 @@ impl FrameReader {
         } else {
             self.frame.split_to(end)
         };
-        Ok(Batch::Records { records, cost })
+        Ok(Batch::Records {
+            records,
+            cost,
+            compression: Compression::default(),
+        })
     }
 
     fn check(&self, len: u64) -> Result<(), EnvelopeError> {
@@ -180,7 +184,7 @@ impl FrameReader {
 
     fn unpack(&self, message: MessageBytes) -> Result<Item, EnvelopeError> {
         let message = unpack(message, self.encoding, self.max_message)?;
-        Ok(Item::Batch(Batch::Message(message)))
+        Ok(Item::Batch(Batch::from(message)))
     }
 
     fn start(
@@ -225,7 +229,7 @@ impl FrameReader {
         if assembly.packed {
             return self.unpack(message).map(Some);
         }
-        Ok(Some(Item::Batch(Batch::Message(message))))
+        Ok(Some(Item::Batch(Batch::from(message))))
     }
 
     fn trailer(&self, payload: &[u8]) -> Result<Trailer, EnvelopeError> {

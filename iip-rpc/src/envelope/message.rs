@@ -37,6 +37,11 @@ impl MessageBytes {
         }
     }
 
+    /// Whether the message came compressed.
+    pub(crate) fn was_compressed(&self) -> bool {
+        matches!(self, Self::Unpacked { .. })
+    }
+
     /// What the message costs of its direction's credit.
     pub(crate) fn cost(&self) -> usize {
         MESSAGE_COST

@@ -22,6 +22,8 @@ mod pack_tests;
 #[cfg(test)]
 mod reader_tests;
 #[cfg(test)]
+mod vectors_tests;
+#[cfg(test)]
 mod writer_tests;
 
 pub(crate) use batch::Batch;

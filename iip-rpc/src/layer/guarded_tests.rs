@@ -26,7 +26,7 @@ impl BodyStream for Script {
             None => Poll::Ready(None),
             Some(Step::Message) => {
                 let message = MessageBytes::bare(bytes::Bytes::new());
-                Poll::Ready(Some(Ok(Batch::Message(message))))
+                Poll::Ready(Some(Ok(Batch::from(message))))
             }
             Some(Step::Wait) => Poll::Pending,
             Some(Step::Fail) => Poll::Ready(Some(Err(Status::aborted("on request")))),

@@ -13,7 +13,7 @@ use iip_core::transport::TcpOptions;
 use super::dispatch::Messages;
 use super::layered;
 use super::{Methods, NamedService, Server};
-use crate::compression::{supported, told};
+use crate::compression::{COMPRESS_FROM, Packing, supported, told};
 use crate::deadline::DEFAULT_TIMEOUT;
 use crate::layer::{BoxError, BoxedService, Layer, Layers, Service};
 use crate::{Body, Encoding, Request, Response};
@@ -28,6 +28,7 @@ pub struct ServerBuilder {
     limits: Limits,
     max_message: usize,
     compress: Option<Encoding>,
+    compress_from: usize,
     accept: Vec<Encoding>,
 }
 
@@ -47,6 +48,7 @@ impl ServerBuilder {
             limits: Limits::default(),
             max_message: 4 * 1024 * 1024,
             compress: None,
+            compress_from: COMPRESS_FROM,
             accept: supported(),
         }
     }
@@ -130,10 +132,21 @@ impl ServerBuilder {
         self
     }
 
-    /// Compresses the messages of responses from 1 KiB on, for clients that said that they read the encoding; default
-    /// not. Costs processor time for each of them. An encoding whose feature is not compiled in changes nothing.
+    /// Compresses the messages of responses from [`compress_from`](Self::compress_from) on, for clients that said that
+    /// they read the encoding (`docs/protocol.md`, section 6.3); default not. Costs processor time for each of them. An
+    /// encoding whose feature is not compiled in changes nothing. A response, or a message of a stream, may choose
+    /// otherwise with [`Compression`](crate::Compression).
     pub fn compress(mut self, encoding: Encoding) -> Self {
         self.compress = Some(encoding);
+        self
+    }
+
+    /// Shortest message that is compressed, bytes; default 1,024. 0: every message that gets smaller by it.
+    /// `usize::MAX`: only those that ask for it, with
+    /// [`Response::with_compression`](crate::Response::with_compression) or
+    /// [`Sender::set_compression`](crate::Sender::set_compression). Without [`compress`](Self::compress) it changes nothing.
+    pub fn compress_from(mut self, bytes: usize) -> Self {
+        self.compress_from = bytes;
         self
     }
 
@@ -244,7 +257,10 @@ impl ServerBuilder {
         let mut core = self.core.limits(limits.encodings(told(&self.accept)));
         let messages = Messages {
             max: self.max_message,
-            compress: self.compress,
+            compress: self.compress.map(|encoding| Packing {
+                encoding,
+                from: self.compress_from,
+            }),
         };
         for (service, _) in &self.services {
             if !names.insert(service.name()) {

@@ -21,5 +21,6 @@ pub use iip_core::server::{
     ConnectionLimits, FrameReceiver, FrameSender, Handler, HandlerError, Incoming, Listener, Load,
     Peer, Report, StreamHandler, handler_fn,
 };
+pub use iip_core::transport::PeerAddr;
 pub use methods::{Methods, MethodsBuilder, NamedService};
 pub use serve::Server;

@@ -10,7 +10,7 @@ use prost::Message;
 
 use crate::body::{BodyStream, Callee};
 use crate::envelope::{Batch, MessageBytes};
-use crate::{Metadata, Status};
+use crate::{Compression, Metadata, Status};
 
 /// Smallest and largest memory that messages are written into.
 const SMALLEST_BUFFER: usize = 256;
@@ -31,6 +31,8 @@ struct State {
     /// Whole MESSAGE records, costing [`PIECE`] at most.
     records: BytesMut,
     records_cost: usize,
+    /// Whether `records`, and what comes after them, are to be compressed on their way.
+    compression: Compression,
     /// What everything here costs.
     queued: usize,
     end: Option<End>,
@@ -155,6 +157,7 @@ impl State {
         Some(Batch::Records {
             records: self.records.split().freeze(),
             cost: std::mem::take(&mut self.records_cost),
+            compression: self.compression,
         })
     }
 
@@ -210,7 +213,8 @@ impl Queue {
         state.check(self.limit, len)?;
         state.seal();
         state.queued += len + MESSAGE_COST;
-        state.ready.push_back(Batch::Message(message));
+        let compression = state.compression;
+        state.ready.push_back(Batch::Message(message, compression));
         state.spoken = true;
         let taker = state.taker.take();
         drop(state);
@@ -289,6 +293,15 @@ impl Queue {
             taker.wake();
         }
         true
+    }
+
+    /// Sets whether messages taken in from now on are to be compressed on their way.
+    pub(crate) fn set_compression(&self, compression: Compression) {
+        let mut state = self.lock();
+        if state.compression != compression {
+            state.seal();
+            state.compression = compression;
+        }
     }
 
     pub(crate) fn set_trailers(&self, trailers: Metadata) {

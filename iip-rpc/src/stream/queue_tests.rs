@@ -8,9 +8,9 @@ use iip_core::session::{MESSAGE_COST, PIECE};
 use prost::encoding::{DecodeContext, WireType};
 
 use super::queue::{Queue, QueueStream, Refused};
-use crate::Code;
 use crate::body::{BodyStream, Callee};
 use crate::envelope::Batch;
+use crate::{Code, Compression};
 
 /// Counts how often it is woken.
 #[derive(Default)]
@@ -37,7 +37,7 @@ fn small_messages_are_taken_together() {
     for _ in 0..3 {
         queue.push(&"abc".to_owned()).unwrap();
     }
-    let Some(Batch::Records { records, cost }) = queue.take(Waker::noop()) else {
+    let Some(Batch::Records { records, cost, .. }) = queue.take(Waker::noop()) else {
         panic!("not together");
     };
     assert_eq!(
@@ -46,6 +46,42 @@ fn small_messages_are_taken_together() {
     );
     assert_eq!(cost, 3 * (5 + MESSAGE_COST));
     assert!(queue.is_empty());
+}
+
+#[test]
+fn a_message_keeps_the_compression_it_was_sent_with() {
+    let queue = Queue::new(usize::MAX);
+    let send = |lens: &[usize]| {
+        for len in lens {
+            queue.push(&vec![7u8; *len]).unwrap();
+        }
+    };
+    send(&[1, 1]);
+    queue.set_compression(Compression::Never);
+    send(&[1, PIECE, 1]);
+    // Nothing changes, so nothing is taken apart.
+    queue.set_compression(Compression::Never);
+    send(&[1]);
+    queue.set_compression(Compression::Always);
+    queue.set_compression(Compression::Auto);
+    send(&[1]);
+    let taken = std::iter::from_fn(|| queue.take(Waker::noop())).map(|batch| match batch {
+        Batch::Records {
+            cost, compression, ..
+        } => (cost / (MESSAGE_COST + 3), compression),
+        Batch::Message(message, compression) => {
+            assert_eq!(message.len(), PIECE + 4);
+            (1, compression)
+        }
+    });
+    let wanted = [
+        (2, Compression::Auto),
+        (1, Compression::Never),
+        (1, Compression::Never),
+        (2, Compression::Never),
+        (1, Compression::Auto),
+    ];
+    assert_eq!(taken.collect::<Vec<_>>(), wanted);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use prost::Message;
 
 use super::queue::{Queue, Refused};
 use crate::method::Largest;
-use crate::{Metadata, Status};
+use crate::{Compression, Metadata, Status};
 
 /// The sending half of a stream: what a streaming handler answers with, and what a caller sends its requests with.
 ///
@@ -109,6 +109,12 @@ impl<T> Sender<T> {
         }
         self.queue.set_trailers(trailers);
         Ok(())
+    }
+
+    /// Sets whether the messages sent after it are compressed on their way, until it is set again. Before that a
+    /// handler's are sent as [`Compression::Auto`] says, a caller's as its request does.
+    pub fn set_compression(&self, compression: Compression) {
+        self.queue.set_compression(compression);
     }
 
     /// Ends the stream: the last message was sent. On the server, where the end of the handler does that, it does

@@ -36,6 +36,8 @@ pub struct Streaming<T> {
     records: Bytes,
     /// The cost of what was taken and not reported.
     unreported: usize,
+    /// The last message taken came compressed.
+    was_compressed: bool,
     metadata: Metadata,
     trailers: Metadata,
 }
@@ -62,6 +64,7 @@ impl<T> Streaming<T> {
             largest: Largest::default(),
             records: Bytes::new(),
             unreported: 0,
+            was_compressed: false,
             metadata: Metadata::new(),
             trailers: Metadata::new(),
         }
@@ -91,6 +94,11 @@ impl<T> Streaming<T> {
     /// bidirectional method; in a handler it is the request's metadata.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
+    }
+
+    /// Whether the last message that was taken came compressed; false before the first.
+    pub fn was_compressed(&self) -> bool {
+        self.was_compressed
     }
 
     /// What the other side sent after its last message. Empty before the end; a status has its own.
@@ -132,9 +140,11 @@ impl<T: Message + Default> Streaming<T> {
                     Some(Ok(Batch::Records { records, .. })) => {
                         turn.made_progress();
                         self.records = records;
+                        self.was_compressed = false;
                     }
-                    Some(Ok(Batch::Message(message))) => {
+                    Some(Ok(Batch::Message(message, _))) => {
                         turn.made_progress();
+                        self.was_compressed = message.was_compressed();
                         let cost = message.cost();
                         let decoded = match self.largest.check(|| message.len()) {
                             Ok(()) => Ok(message.decode()),

@@ -37,7 +37,11 @@ pub(in crate::interop) async fn cancel_after_sent_message<T: Target>(
     let mut waiting = JoinSet::new();
     waiting.spawn(reply);
     let payload = Some(Payload::of(27_182));
-    parts.send(UploadPart { payload }).await?;
+    let part = UploadPart {
+        payload,
+        ..UploadPart::default()
+    };
+    parts.send(part).await?;
     context.received(&call, 1).await?;
     drop(parts);
     match waiting.join_next().await {

@@ -77,7 +77,7 @@ async fn the_server_is_known_by_its_answer_to_the_hello() {
         ..UnaryRequest::default()
     };
     // Metadata has no place here, and the call is made without.
-    let request = Request::new(request).metadata("key", "value");
+    let request = Request::new(request).with_metadata("key", "value");
     let reply = typed.unary(request).await.expect("a reply").into_inner();
     assert_eq!(reply.payload.unwrap_or_default().body, "typed");
     let observed = emulated.server.observed();
