@@ -29,7 +29,7 @@ pub(crate) struct Bar {
     pub(crate) name: String,
     /// Its length; at least 0.
     pub(crate) value: f64,
-    /// Behind its end.
+    /// Behind its end, and behind the mark.
     pub(crate) label: String,
     pub(crate) series: Series,
 }
@@ -56,10 +56,10 @@ impl Series {
 }
 
 /// All lengths in pixels of an image that is shown at its own size.
-const WIDTH: usize = 820;
+const WIDTH: usize = 840;
 const MARGIN: usize = 20;
 /// Where bars begin; their names end a little before.
-const BARS: usize = 310;
+const BARS: usize = 325;
 /// Length of the longest bar: behind it is room for its label.
 const LONGEST: f64 = 350.0;
 const LINE: usize = 22;
@@ -67,7 +67,7 @@ const THICKNESS: usize = 14;
 
 /// It paints its own background: what is around it need not follow the reader's colour scheme.
 const STYLE: &str = "\
-text { font: 13px system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif; fill: #1f2328; white-space: pre }
+text { font: 13px system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif; fill: #1f2328 }
 .title { font-size: 16px; font-weight: 600 }
 .head { font-weight: 600 }
 .note { font-size: 12px; fill: #59636e }
@@ -149,7 +149,8 @@ impl Body {
             self.text,
             "<rect class=\"{class}\" x=\"{BARS}\" y=\"{top}\" width=\"{length:.1}\" height=\"{THICKNESS}\" rx=\"2\"/>",
         );
-        let behind = BARS + length.ceil() as usize + 8;
+        // Never upon the mark.
+        let behind = BARS + length.max(self.scale).ceil() as usize + 8;
         self.put("", BARS - 10, "end", &bar.name);
         self.put("", behind, "start", &bar.label);
         self.y += LINE;

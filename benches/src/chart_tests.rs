@@ -54,6 +54,9 @@ fn the_mark_is_on_the_chart_even_when_no_bar_reaches_it() {
     assert_eq!(values(&svg, "one", "width"), [175.0]);
     let begin = values(&svg, "one", "x")[0];
     assert_eq!(values(&svg, "mark", "x1"), [begin + 350.0]);
+    // Names end where bars begin; labels begin behind the mark.
+    let words = values(&svg, "", "x");
+    assert!(words[0] < begin && words[1] > begin + 350.0);
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn bar(name: &str, rate: f64, value: f64, series: Series) -> Bar {
     Bar {
         name: name.to_owned(),
         value,
-        label: format!("{value:.2} x   {}/s", count(rate)),
+        label: format!("{value:.2}× · {}/s", count(rate)),
         series,
     }
 }

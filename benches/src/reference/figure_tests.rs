@@ -19,8 +19,8 @@ fn every_row_and_every_published_figure_has_a_bar() {
         svg.matches("<line class=\"mark\"").count(),
         2 + PUBLISHED.len()
     );
-    assert!(svg.contains(">2.50 x   200 k/s</text>"), "{svg}");
-    assert!(svg.contains(">0.26 x   613/s</text>"), "{svg}");
+    assert!(svg.contains(">2.50× · 200 k/s</text>"), "{svg}");
+    assert!(svg.contains(">0.26× · 613/s</text>"), "{svg}");
     assert!(svg.contains("a processor; client and server share the cores; medians of 3 rounds"));
 }
 
