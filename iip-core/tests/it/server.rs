@@ -155,8 +155,8 @@ async fn the_fallback_answers_every_other_path() {
     let refused = r#"{"code":102,"message":"handle error"}"#;
     assert_eq!(peer.call("/a//b", 1, "x").await, refused);
     assert_eq!(
-        peer.call("/sys/server_count", 1, "{}").await,
-        "nobody at /sys/server_count"
+        peer.call("/sys/other", 1, "{}").await,
+        "nobody at /sys/other"
     );
 }
 
