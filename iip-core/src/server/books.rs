@@ -6,8 +6,11 @@ use std::time::Instant;
 
 use crate::session::{Durations, NO_ROUTE, RouteTally, Tally, Traffic};
 
-/// Seconds shown: five minutes and the one that comes next, which is always empty and so marks the present.
-pub const SECONDS: usize = 301;
+/// Seconds remembered: five minutes, the present one included.
+const SECONDS: usize = 300;
+
+/// Places of a ring of seconds: one more, which is always empty and so marks the present.
+pub(super) const RING: u64 = SECONDS as u64 + 1;
 
 /// What was counted of a server or of one of its paths.
 #[derive(Debug, Clone, Default)]
@@ -35,23 +38,32 @@ impl Figures {
             Some((at, durations)) if *at == second => durations.add(&tally.durations),
             _ => self.recent.insert(after, (second, tally.durations)),
         }
-        while self.recent.len() >= SECONDS {
+        while self.recent.len() > SECONDS {
             self.recent.pop_front();
         }
     }
 
-    /// The calls of the last five minutes, the present second included, by second. Second n since the server began is
-    /// at n modulo 301. The place behind the present second's is empty always.
+    /// The calls of the last five minutes by the second in which they were answered, oldest first: 300 seconds, the
+    /// present one last.
     pub fn recent(&self) -> Vec<Durations> {
-        let mut ring = vec![Durations::default(); SECONDS];
-        let first = (self.second + 2).saturating_sub(SECONDS as u64);
+        let mut seconds = vec![Durations::default(); SECONDS];
         for (second, durations) in &self.recent {
-            if (first..=self.second).contains(second)
-                && let Some(place) = ring.get_mut((second % SECONDS as u64) as usize)
-            {
+            let ago = self.second.checked_sub(*second);
+            let place = ago.and_then(|ago| SECONDS.checked_sub(1 + ago as usize));
+            if let Some(place) = place.and_then(|place| seconds.get_mut(place)) {
                 *place = *durations;
             }
         }
+        seconds
+    }
+
+    /// The same as a ring: second n since the server began is at n modulo 301. The place behind the present second's is
+    /// empty always.
+    pub(super) fn ring(&self) -> Vec<Durations> {
+        let mut ring = self.recent();
+        ring.push(Durations::default());
+        // The empty place is last, and belongs behind the present second's.
+        ring.rotate_right(((self.second + 2) % RING) as usize);
         ring
     }
 }

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use super::books::{Books, SECONDS};
+use super::books::Books;
 use crate::session::{Durations, Tally};
 
 fn recorded(calls: &[(u64, u64)]) -> (Books, Instant) {
@@ -27,10 +27,16 @@ fn seconds_without_calls_are_empty_and_old_ones_fall_out() {
     let (books, began) = recorded(&[(0, 1), (0, 1), (5, 1), (299, 1), (301, 1)]);
     let at = |second| books.total(began + Duration::from_secs(second));
     // 0 is out at 300 already: the place behind the present one is free.
+    let ring = at(301).ring();
+    assert_eq!(ring.len(), 301);
+    assert_eq!(busy(&ring), [(0, 1), (5, 1), (299, 1)]);
+    assert_eq!(busy(&at(305).ring()), [(0, 1), (299, 1)]);
+    assert_eq!(busy(&at(10_000).ring()), []);
+    // For programs: the same in order, the present second last.
     let recent = at(301).recent();
-    assert_eq!(recent.len(), SECONDS);
-    assert_eq!(busy(&recent), [(0, 1), (5, 1), (299, 1)]);
-    assert_eq!(busy(&at(305).recent()), [(0, 1), (299, 1)]);
+    assert_eq!(recent.len(), 300);
+    assert_eq!(busy(&recent), [(3, 1), (297, 1), (299, 1)]);
+    assert_eq!(busy(&at(305).recent()), [(293, 1), (295, 1)]);
     assert_eq!(busy(&at(10_000).recent()), []);
     assert_eq!(at(10_000).durations.calls(), 5);
     assert_eq!(books.route(0, began).durations, at(0).durations);
@@ -41,7 +47,9 @@ fn seconds_without_calls_are_empty_and_old_ones_fall_out() {
 fn the_first_second_is_shown_for_five_minutes() {
     let (books, began) = recorded(&[(0, 1)]);
     let at = |second| books.total(began + Duration::from_secs(second));
+    assert_eq!(busy(&at(299).ring()), [(0, 1)]);
     assert_eq!(busy(&at(299).recent()), [(0, 1)]);
+    assert_eq!(busy(&at(300).ring()), []);
     assert_eq!(busy(&at(300).recent()), []);
 }
 

@@ -36,12 +36,12 @@ mod placement_tests;
 
 pub use acceptor::AcceptStats;
 pub use admission::{AdmissionStats, ConnectionLimits};
-pub use books::{Figures, SECONDS};
+pub use books::Figures;
 pub use builder::ServerBuilder;
 pub use frames::{FrameReceiver, FrameSender};
 pub use handler::{FutureRunner, Handler, StreamHandler, handler_fn};
 pub use handler_error::HandlerError;
 pub use listener::Listener;
 pub use route::{Failure, Incoming, Peer, Reply, Route, Runner};
-pub use serve::{Load, Report, Server};
-pub use statistics::{ChannelFigures, ConnectionFigures, Statistics, StatisticsAccess};
+pub use serve::{Report, Server};
+pub use statistics::{ChannelFigures, ConnectionFigures, Load, Statistics, StatisticsAccess};

@@ -1,4 +1,3 @@
-use std::fmt;
 use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,7 +9,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::admission::AdmissionStats;
 use super::connections::Connections;
 use super::listener::Listener;
 use super::statistics::Statistics;
@@ -35,34 +33,6 @@ pub struct Report {
     pub cut_connections: usize,
 }
 
-/// What the calls of a server hold. Each number is of the moment; all are 0 when no call is in progress, also none whose
-/// caller has given it up and whose handler has not ended yet.
-#[derive(Clone)]
-pub struct Load {
-    connections: Arc<Connections>,
-}
-
-impl Load {
-    /// Handlers that have not ended, those apart which ended at their first poll.
-    pub fn handlers(&self) -> usize {
-        self.connections.core.running.load(Ordering::Relaxed)
-    }
-
-    /// Bytes held in unfinished and queued messages, and in those that handlers have not taken.
-    pub fn held(&self) -> usize {
-        self.connections.core.held.load(Ordering::Relaxed)
-    }
-}
-
-impl fmt::Debug for Load {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Load")
-            .field("handlers", &self.handlers())
-            .field("held", &self.held())
-            .finish()
-    }
-}
-
 impl Server {
     pub(super) fn new(listeners: Vec<Listener>, connections: Arc<Connections>) -> Self {
         Self {
@@ -82,19 +52,7 @@ impl Server {
         self.listeners.iter().filter_map(Listener::local_addr)
     }
 
-    /// How many connections there are and were refused.
-    pub fn stats(&self) -> AdmissionStats {
-        self.connections.admission.stats()
-    }
-
-    /// A view of what the calls of all connections hold, which tells the present while the server serves.
-    pub fn load(&self) -> Load {
-        Load {
-            connections: Arc::clone(&self.connections),
-        }
-    }
-
-    /// What was counted, also while the server serves: take the handle before.
+    /// A view of what the server does and did, which tells the present also while it serves, and afterwards.
     pub fn statistics(&self) -> Statistics {
         Statistics::new(Arc::clone(&self.connections))
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::admission::AdmissionStats;
 use super::books::Figures;
@@ -60,11 +61,23 @@ impl fmt::Debug for StatisticsAccess {
 
 /// Reads the figures of a server, also while it serves and after. Cheap to clone.
 ///
-/// Each method locks every connection in turn, for about a microsecond, to take over what it has counted: ask once a
-/// second, not for each call.
+/// [`total`](Self::total), [`path`](Self::path), [`paths`](Self::paths) and [`connections`](Self::connections) lock every
+/// connection in turn, for about a microsecond, to take over what it has counted: ask once a second, not for each call.
+/// `docs/statistics.md` says what is counted, and when.
 #[derive(Clone)]
 pub struct Statistics {
     connections: Arc<Connections>,
+}
+
+/// What the calls of a server hold at one moment. All is 0 when no call is in progress, also none whose caller has given it
+/// up and whose handler has not ended yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Load {
+    /// Handlers that have not ended, those apart which ended at their first poll.
+    pub handlers: usize,
+    /// Bytes held in unfinished and queued messages, and in those that handlers have not taken.
+    pub held: usize,
 }
 
 /// One connection, as [`Statistics::connections`] lists it.
@@ -100,9 +113,18 @@ impl Statistics {
         Self { connections }
     }
 
-    /// How many connections there are and were refused.
+    /// How many connections there are and were refused. Costs one short lock.
     pub fn admission(&self) -> AdmissionStats {
         self.connections.admission.stats()
+    }
+
+    /// What calls hold now. Costs nothing.
+    pub fn load(&self) -> Load {
+        let core = &self.connections.core;
+        Load {
+            handlers: core.running.load(Ordering::Relaxed),
+            held: core.held.load(Ordering::Relaxed),
+        }
     }
 
     /// Of the whole server, everything on `/sys` paths and unknown paths included.

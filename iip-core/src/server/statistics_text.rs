@@ -50,7 +50,7 @@ fn write_durations(out: &mut String, durations: &Durations) {
 }
 
 pub(super) fn write_measure(out: &mut String, figures: &Figures) {
-    let recent = figures.recent();
+    let recent = figures.ring();
     out.push_str(r#"{"five_minute_requests":"#);
     write_list(out, &recent, |out, second| {
         let _ = write!(out, "{}", second.calls());

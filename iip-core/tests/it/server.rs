@@ -64,7 +64,7 @@ async fn one_server_has_listeners_of_every_kind() {
     assert!(addresses[1].port().unwrap() > 0);
     assert_eq!(addresses[4].unix_path(), Some(&*bound));
     assert_eq!(server.local_addr(), addresses.last());
-    assert_eq!(server.stats().open, 0);
+    assert_eq!(server.statistics().admission().open, 0);
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(async move {
         let signal = async {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use iip_core::server::{HandlerError, Incoming, SECONDS, Server, StatisticsAccess, handler_fn};
+use iip_core::server::{HandlerError, Incoming, Server, StatisticsAccess, handler_fn};
 use tokio::net::TcpStream;
 
 use crate::peer::{Peer, frame, text};
@@ -110,7 +110,7 @@ async fn the_shapes_are_the_references() {
         r#"{{"range_count":[{}]}}"#,
         [r#"{"Duration":N,"Count":N}"#; 8].join(",")
     );
-    let list = |item: &str| vec![item; SECONDS].join(",");
+    let list = |item: &str| vec![item; 301].join(",");
     let measure = format!(
         r#"{{"five_minute_requests":[{n}],"five_minute_duration":[{n}],"all_requests":N,"all_duration":N,"five_minute_timecount":[{}],"all_timecount":{ranges}}}"#,
         list(&ranges),

@@ -3,7 +3,7 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use iip_core::server::{AdmissionStats, Load, Report, Server as Core, Statistics};
+use iip_core::server::{Report, Server as Core, Statistics};
 use iip_core::transport::Address;
 
 /// A server that is bound and not yet serving: its address is known, and clients that connect wait for it.
@@ -36,17 +36,7 @@ impl Server {
         self.core.local_addrs()
     }
 
-    /// How many connections there are and were refused.
-    pub fn stats(&self) -> AdmissionStats {
-        self.core.stats()
-    }
-
-    /// A view of what the calls of all connections hold, which tells the present while the server serves.
-    pub fn load(&self) -> Load {
-        self.core.load()
-    }
-
-    /// What was counted, also while the server serves: take the handle before.
+    /// A view of what the server does and did, which tells the present also while it serves, and afterwards.
     pub fn statistics(&self) -> Statistics {
         self.core.statistics()
     }

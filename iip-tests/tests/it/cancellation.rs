@@ -250,7 +250,7 @@ async fn nothing_is_left(name: &str, calls: usize, bits: usize) {
         .bind(format!("memory://cancellation-{name}"))
         .await
         .expect("a name is free");
-    let load = server.load();
+    let statistics = server.statistics();
     let address = server.local_addr().to_string();
     let serving = spawn(server.serve());
     let channel = Channel::builder(address)
@@ -286,8 +286,8 @@ async fn nothing_is_left(name: &str, calls: usize, bits: usize) {
         running.load(Ordering::SeqCst) == 0
     })
     .await;
-    until("a permit was not given back", || load.handlers() == 0).await;
-    until("bytes are still held", || load.held() == 0).await;
+    until("a permit was not given back", || statistics.load().handlers == 0).await;
+    until("bytes are still held", || statistics.load().held == 0).await;
     until("a task is left", || tasks.num_alive_tasks() <= before).await;
 
     // All channels and all places serve again, at the same time.
