@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::session::{Durations, NO_ROUTE, RouteTally, Tally, Traffic};
 
@@ -98,11 +98,12 @@ impl Books {
 
     /// Tells a connection the time, if calls were answered since it knew. With a new second, what was counted in the one
     /// before is added.
+    #[inline(never)]
     pub(super) fn settle(&self, tally: &mut Tally, now: Instant) {
-        let second = self.second(now);
-        if tally.second != second {
+        if tally.until.is_none_or(|until| now >= until) {
             self.add(tally);
-            tally.second = second;
+            tally.second = self.second(now);
+            tally.until = Some(self.began + Duration::from_secs(tally.second + 1));
         }
         tally.settle(now);
     }

@@ -167,6 +167,7 @@ impl ServerShared {
     }
 
     /// Tells what is counted the time, if calls were answered since it was told.
+    #[inline(always)]
     pub(super) fn settle(&self, state: &mut ServerState) {
         let tally = state.session.tally();
         if tally.awaits_clock() {

@@ -84,7 +84,7 @@ pub use limits::Limits;
 pub(crate) use output::Output;
 pub use payload::{Chunk, MAX_CHUNK, Payload};
 pub(crate) use table::ChannelTable;
-pub use tally::{DurationRange, Durations, RANGE_ENDS_MS, Traffic};
+pub use tally::{DurationRange, Durations, Traffic};
 pub(crate) use tally::{NO_ROUTE, RouteTally, Tally};
 
 // Not API, and free to change with any version: the machines themselves. They are public for the tests and fuzz targets

@@ -360,7 +360,7 @@ impl SendQueue {
     }
 
     /// Counts a frame of a server.
-    #[inline]
+    #[inline(always)]
     fn count(&mut self, call: CallId, framing: &Framing, bytes: usize, last: bool) {
         if framing.response {
             self.tally.send(framing.route, call.channel, bytes, last);

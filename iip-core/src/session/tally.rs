@@ -11,8 +11,16 @@ pub(crate) const NO_ROUTE: u32 = u32::MAX;
 /// Channels with higher numbers are counted together.
 const COUNTED_CHANNELS: usize = 2048;
 
-/// Upper ends of the first seven ranges of durations, milliseconds; the eighth has no end.
-pub const RANGE_ENDS_MS: [u64; 7] = [100, 200, 300, 500, 700, 1000, 1500];
+/// Upper ends of the first seven ranges of durations, nanoseconds; the eighth has no end.
+const RANGE_ENDS: [u64; 7] = [
+    100_000_000,
+    200_000_000,
+    300_000_000,
+    500_000_000,
+    700_000_000,
+    1_000_000_000,
+    1_500_000_000,
+];
 
 /// Frames, messages and bytes in both directions. A message is a whole request or response; bytes are those of whole
 /// frames, headers included.
@@ -78,9 +86,8 @@ pub struct Durations {
 
 impl Durations {
     fn record(&mut self, nanos: u64, calls: u64) {
-        let millis = nanos / 1_000_000;
-        let range = RANGE_ENDS_MS.iter().position(|end| millis <= *end);
-        if let Some(range) = self.ranges.get_mut(range.unwrap_or(RANGE_ENDS_MS.len())) {
+        let range = RANGE_ENDS.iter().position(|end| nanos <= *end);
+        if let Some(range) = self.ranges.get_mut(range.unwrap_or(RANGE_ENDS.len())) {
             range.nanos = range.nanos.saturating_add(nanos.saturating_mul(calls));
             range.calls += calls;
         }
@@ -124,7 +131,7 @@ struct Answered {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     /// By route, one place behind: the first is [`NO_ROUTE`]'s.
-    routes: Vec<Option<Box<RouteTally>>>,
+    routes: Routes,
     /// Since the connection began, by channel, and of the channels beyond.
     channels: Vec<Traffic>,
     beyond: Option<Box<Traffic>>,
@@ -132,42 +139,60 @@ pub(crate) struct Tally {
     answered: Vec<Answered>,
     /// The second, as the server counts, in which the durations in `routes` were recorded.
     pub(crate) second: u64,
+    /// When that second ends; `None` before the first.
+    pub(crate) until: Option<Instant>,
+}
+
+type Routes = Vec<Option<Box<RouteTally>>>;
+
+/// A route's figures, one place behind its number.
+#[inline(always)]
+fn of_route(routes: &mut Routes, route: u32) -> &mut RouteTally {
+    let index = route.wrapping_add(1) as usize;
+    if index >= routes.len() {
+        begin_route(routes, index);
+    }
+    routes[index].get_or_insert_default()
+}
+
+#[cold]
+fn begin_route(routes: &mut Routes, index: usize) {
+    routes.resize_with(index + 1, || None);
 }
 
 impl Tally {
-    #[inline]
-    fn route(&mut self, route: u32) -> &mut RouteTally {
-        let index = route.wrapping_add(1) as usize;
-        if index >= self.routes.len() {
-            self.routes.resize_with(index + 1, || None);
-        }
-        self.routes[index].get_or_insert_default()
-    }
-
-    #[inline]
+    #[inline(always)]
     fn channel(&mut self, channel: ChannelId) -> &mut Traffic {
         let index = channel.index();
+        if index < self.channels.len() {
+            return &mut self.channels[index];
+        }
+        self.begin_channel(index)
+    }
+
+    #[cold]
+    fn begin_channel(&mut self, index: usize) -> &mut Traffic {
         if index >= COUNTED_CHANNELS {
             return self.beyond.get_or_insert_default();
         }
-        if index >= self.channels.len() {
-            self.channels.reserve_exact(index + 1 - self.channels.len());
-            self.channels.resize(index + 1, Traffic::default());
-        }
+        self.channels.reserve_exact(index + 1 - self.channels.len());
+        self.channels.resize(index + 1, Traffic::default());
         &mut self.channels[index]
     }
 
     /// A frame of so many bytes was received.
     #[inline]
     pub(crate) fn receive(&mut self, route: u32, channel: ChannelId, bytes: usize, last: bool) {
-        self.route(route).traffic.receive(bytes, last);
+        of_route(&mut self.routes, route)
+            .traffic
+            .receive(bytes, last);
         self.channel(channel).receive(bytes, last);
     }
 
     /// A frame of so many bytes is on its way.
     #[inline]
     pub(crate) fn send(&mut self, route: u32, channel: ChannelId, bytes: usize, last: bool) {
-        self.route(route).traffic.send(bytes, last);
+        of_route(&mut self.routes, route).traffic.send(bytes, last);
         self.channel(channel).send(bytes, last);
     }
 
@@ -192,13 +217,14 @@ impl Tally {
 
     /// The time is `now`: so long took what was answered since the last time.
     pub(crate) fn settle(&mut self, now: Instant) {
-        let mut answered = std::mem::take(&mut self.answered);
-        for of in answered.drain(..) {
-            let took = now.saturating_duration_since(of.arrived).as_nanos();
-            let took = u64::try_from(took).unwrap_or(u64::MAX);
-            self.route(of.route).durations.record(took, of.calls);
+        for of in self.answered.drain(..) {
+            let took = now.saturating_duration_since(of.arrived);
+            let nanos = took.as_secs().saturating_mul(1_000_000_000);
+            let nanos = nanos.saturating_add(u64::from(took.subsec_nanos()));
+            of_route(&mut self.routes, of.route)
+                .durations
+                .record(nanos, of.calls);
         }
-        self.answered = answered;
     }
 
     /// Takes out what was counted by route.

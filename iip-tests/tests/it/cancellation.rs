@@ -286,7 +286,10 @@ async fn nothing_is_left(name: &str, calls: usize, bits: usize) {
         running.load(Ordering::SeqCst) == 0
     })
     .await;
-    until("a permit was not given back", || statistics.load().handlers == 0).await;
+    until("a permit was not given back", || {
+        statistics.load().handlers == 0
+    })
+    .await;
     until("bytes are still held", || statistics.load().held == 0).await;
     until("a task is left", || tasks.num_alive_tasks() <= before).await;
 
