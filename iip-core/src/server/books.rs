@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::meters::Meters;
 use crate::session::{Durations, NO_ROUTE, RouteTally, Tally, Traffic};
 
 /// Seconds remembered: five minutes, the present one included.
@@ -71,6 +72,7 @@ impl Figures {
 /// See the module's documentation. Locked once a second by each busy connection, and by who reads.
 pub(super) struct Books {
     began: Instant,
+    pub(super) meters: Meters,
     figures: Mutex<Inner>,
 }
 
@@ -81,9 +83,10 @@ struct Inner {
 }
 
 impl Books {
-    pub(super) fn new(began: Instant) -> Self {
+    pub(super) fn new(began: Instant, meters: Meters) -> Self {
         Self {
             began,
+            meters,
             figures: Mutex::default(),
         }
     }
@@ -100,12 +103,25 @@ impl Books {
     /// before is added.
     #[inline(never)]
     pub(super) fn settle(&self, tally: &mut Tally, now: Instant) {
+        self.keep_up(tally, now);
+        tally.settle(now, |route, nanos, calls| {
+            self.meters.answered(route, nanos, calls);
+        });
+    }
+
+    /// With a new second, adds what was counted in the one before.
+    #[inline(always)]
+    pub(super) fn keep_up(&self, tally: &mut Tally, now: Instant) {
         if tally.until.is_none_or(|until| now >= until) {
-            self.add(tally);
-            tally.second = self.second(now);
-            tally.until = Some(self.began + Duration::from_secs(tally.second + 1));
+            self.turn(tally, now);
         }
-        tally.settle(now);
+    }
+
+    #[cold]
+    fn turn(&self, tally: &mut Tally, now: Instant) {
+        self.add(tally);
+        tally.second = self.second(now);
+        tally.until = Some(self.began + Duration::from_secs(tally.second + 1));
     }
 
     /// Takes over what a connection has counted.
@@ -113,6 +129,7 @@ impl Books {
         let mut inner = self.lock();
         let second = tally.second;
         tally.take(|route, tally| {
+            self.meters.add(route, tally);
             inner.total.add(tally, second);
             if route == NO_ROUTE {
                 return;

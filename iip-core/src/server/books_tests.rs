@@ -1,11 +1,12 @@
 use std::time::{Duration, Instant};
 
 use super::books::Books;
+use super::meters::Meters;
 use crate::session::{Durations, Tally};
 
 fn recorded(calls: &[(u64, u64)]) -> (Books, Instant) {
     let began = Instant::now();
-    let books = Books::new(began);
+    let books = Books::new(began, Meters::new(Vec::new()));
     let mut tally = Tally::default();
     for &(second, millis) in calls {
         let now = began + Duration::from_secs(second);

@@ -8,6 +8,7 @@ use super::books::Books;
 use super::connections::Connections;
 use super::handler::{Frames, Handler, RawRoute, StreamHandler, Whole};
 use super::listener::Listener;
+use super::meters::Meters;
 use super::route::{Route, Router};
 use super::serve::Server;
 use super::shared::ServerCore;
@@ -226,6 +227,7 @@ impl ServerBuilder {
             self.router
                 .add(&path, Arc::new(RawRoute::whole(Whole(handler))));
         }
+        let meters = Meters::new(self.router.paths());
         let core = ServerCore {
             router: Arc::new(self.router),
             default_timeout: self.default_timeout,
@@ -238,7 +240,7 @@ impl ServerBuilder {
             max_unread: self.limits.max_message,
             running: AtomicUsize::new(0),
             cut: AtomicUsize::new(0),
-            books: Books::new(now()),
+            books: Books::new(now(), meters),
         };
         let access = self.statistics;
         let connections = Arc::new(Connections::new(

@@ -96,6 +96,7 @@ impl Connections {
             peer,
             _permit: permit,
         };
+        core.books.meters.opened();
         let task = tokio::spawn(async move {
             drive(stream, ServerEndpoint::new(shared)).await;
             drop(connection);
@@ -261,6 +262,7 @@ impl Drop for Connection {
             tracing::debug!(peer = %self.peer, %violation, "connection closed");
         }
         self.connections.open().remove(&self.id);
+        self.shared.core.books.meters.closed();
         self.connections.ended.notify_waiters();
     }
 }

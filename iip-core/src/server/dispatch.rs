@@ -132,10 +132,10 @@ impl ServerEndpoint {
     }
 
     /// Runs `act` on the session, and acts on every event that comes of it and of the answers given meanwhile.
-    fn with(&mut self, act: impl FnOnce(&mut ServerState) -> usize) {
+    fn with(&mut self, act: impl FnOnce(&ServerShared, &mut ServerState) -> usize) {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
-        let missing = act(&mut state);
+        let missing = act(&shared, &mut state);
         loop {
             shared.count_held(&mut state);
             state.session.take_events(&mut self.events);
@@ -466,7 +466,8 @@ impl Endpoint for ServerEndpoint {
     const FLUSH_LIMIT: Duration = Duration::from_secs(30);
 
     fn input(&mut self, input: &mut BytesMut, received: usize, batch: Batch, now: Instant) {
-        self.with(|state| {
+        self.with(|shared, state| {
+            shared.core.books.keep_up(state.session.tally(), now);
             state.session.handle_batch(input, received, batch, now);
             state.session.missing(input.len())
         });
@@ -485,7 +486,7 @@ impl Endpoint for ServerEndpoint {
         if state.session.has_events() {
             // An answer given by a task made room for the next request of its channel, or a sender may go on.
             drop(state);
-            self.with(|_| missing);
+            self.with(|_, _| missing);
             state = shared.lock();
         }
         if !state.session.has_output() {
@@ -519,7 +520,7 @@ impl Endpoint for ServerEndpoint {
         let mut state = shared.lock();
         if state.session.has_events() {
             drop(state);
-            self.with(|_| missing);
+            self.with(|_, _| missing);
             state = shared.lock();
         }
         shared.settle(&mut state);
@@ -529,7 +530,7 @@ impl Endpoint for ServerEndpoint {
 
     fn timeout(&mut self, now: Instant) {
         let missing = self.status.missing;
-        self.with(|state| {
+        self.with(|_, state| {
             state.session.handle_timeout(now);
             missing
         });
@@ -540,7 +541,7 @@ impl Endpoint for ServerEndpoint {
     }
 
     fn eof(&mut self) {
-        self.with(|state| {
+        self.with(|_, state| {
             state.session.handle_eof();
             0
         });

@@ -8,6 +8,7 @@ use bytes::BytesMut;
 use super::books::Books;
 use super::dispatch::ServerEndpoint;
 use super::handler::{RawRoute, Whole};
+use super::meters::Meters;
 use super::route::{Incoming, Paths, Peer, Route, Router};
 use super::shared::{Polls, ServerCore, ServerShared};
 use super::{Handler, HandlerError, handler_fn};
@@ -38,7 +39,7 @@ fn endpoint(limits: Limits, run_limit: Duration) -> ServerEndpoint {
         held: AtomicUsize::new(0),
         running: AtomicUsize::new(0),
         cut: AtomicUsize::new(0),
-        books: Books::new(now()),
+        books: Books::new(now(), Meters::new(Vec::new())),
     };
     let paths = Paths {
         router,

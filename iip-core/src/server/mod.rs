@@ -10,6 +10,7 @@ mod frames;
 mod handler;
 mod handler_error;
 mod listener;
+mod meters;
 mod placement;
 mod route;
 mod serve;
@@ -31,6 +32,8 @@ mod builder_tests;
 mod dispatch_tests;
 #[cfg(test)]
 mod listener_tests;
+#[cfg(all(test, feature = "metrics"))]
+mod meters_tests;
 #[cfg(test)]
 mod placement_tests;
 

@@ -254,6 +254,15 @@ impl Router {
         self.statistics.is_some_and(|first| index >= first)
     }
 
+    /// The path of each route; `None` is the fallback's.
+    pub(super) fn paths(&self) -> Vec<Option<String>> {
+        let mut paths = vec![None; self.entries.len()];
+        for (path, index) in &self.by_path {
+            paths[*index] = Some(path.clone());
+        }
+        paths
+    }
+
     /// The route that the user has registered for a path.
     pub(super) fn registered(&self, path: &str) -> Option<usize> {
         let index = self.by_path.get(path).copied()?;

@@ -216,7 +216,8 @@ impl Tally {
     }
 
     /// The time is `now`: so long took what was answered since the last time.
-    pub(crate) fn settle(&mut self, now: Instant) {
+    /// Tells the route, the nanoseconds and the number of calls, for each.
+    pub(crate) fn settle(&mut self, now: Instant, mut each: impl FnMut(u32, u64, u64)) {
         for of in self.answered.drain(..) {
             let took = now.saturating_duration_since(of.arrived);
             let nanos = took.as_secs().saturating_mul(1_000_000_000);
@@ -224,6 +225,7 @@ impl Tally {
             of_route(&mut self.routes, of.route)
                 .durations
                 .record(nanos, of.calls);
+            each(of.route, nanos, of.calls);
         }
     }
 
