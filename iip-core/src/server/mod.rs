@@ -36,6 +36,8 @@ mod listener_tests;
 mod meters_tests;
 #[cfg(test)]
 mod placement_tests;
+#[cfg(test)]
+mod statistics_tests;
 
 pub use acceptor::AcceptStats;
 pub use admission::{AdmissionStats, ConnectionLimits};

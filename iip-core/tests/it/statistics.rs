@@ -7,7 +7,7 @@ use bytes::Bytes;
 use iip_core::server::{HandlerError, Incoming, Server, StatisticsAccess, handler_fn};
 use tokio::net::TcpStream;
 
-use crate::peer::{Peer, frame, text};
+use crate::peer::{Peer, data, frame, text};
 use crate::running::{Running, echo, eventually, limited};
 
 /// Replaces every number by `N`, but those that are keys or addresses.
@@ -236,4 +236,161 @@ async fn a_statistics_path_is_not_the_users() {
         .bind("127.0.0.1:0")
         .await;
     assert!(built.is_err());
+}
+
+#[tokio::test]
+async fn a_call_beside_does_not_wait_for_a_statistic() {
+    let running = Running::start(echo()).await;
+    let mut peer = Peer::plain(&running.address, 2).await;
+    let mut both = frame(1, "/sys/server_measure", 1, "{}");
+    both.extend(frame(1, "/echo", 2, "hello"));
+    peer.send(&both).await;
+    // Read in one batch, and the statistic first: it is made where it holds up nobody.
+    assert_eq!(text(&limited(peer.expect()).await), "hello");
+    assert!(text(&limited(peer.expect()).await).starts_with("{\"five_minute"));
+    drop(peer);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_of_several_frames_has_one_answer() {
+    let running = Running::start(echo()).await;
+    let mut peer = Peer::plain(&running.address, 1).await;
+    assert_eq!(ask(&mut peer, 1, "/echo", "hello").await, "hello");
+    for (kind, data) in [(0, "/"), (2, "ec"), (3, "ho")] {
+        peer.send(&frame(kind, "/sys/path_count", 1, data)).await;
+    }
+    let answer = text(&limited(peer.expect()).await);
+    assert_eq!(answer, count((1, 1, 20), (1, 1, 20)));
+    // No further answer comes before this one's.
+    assert_eq!(ask(&mut peer, 1, "/echo", "hello").await, "hello");
+    drop(peer);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn long_messages_of_native_peers_are_counted_frame_by_frame() {
+    let server = echo().bind("127.0.0.1:0").await.unwrap();
+    let statistics = server.statistics();
+    let address = server.local_addr().unwrap().to_string();
+    let serving = tokio::spawn(server.serve());
+    let mut peer = Peer::native(&address, 2).await;
+    let piece = "x".repeat(30_000);
+    for kind in [0, 2, 3] {
+        peer.send(&frame(kind, "/echo", 2, &piece)).await;
+    }
+    let (mut frames, mut bytes, mut length) = (0, 0, 0);
+    loop {
+        let frame = limited(peer.expect()).await;
+        let data = data(&frame).len();
+        frames += 1;
+        bytes += 10 + frame.path().len() as u64 + data as u64;
+        length += data;
+        if frame.kind().is_last() {
+            break;
+        }
+    }
+    assert_eq!(length, 90_000);
+    assert!(frames > 1, "{frames}");
+    let traffic = statistics.path("/echo").unwrap().traffic;
+    assert_eq!((traffic.frames_received, traffic.messages_received), (3, 1));
+    assert_eq!(traffic.bytes_received, 3 * 30_015);
+    assert_eq!((traffic.frames_sent, traffic.messages_sent), (frames, 1));
+    assert_eq!(traffic.bytes_sent, bytes);
+    // Channel 1 has the connection's events.
+    let open = statistics.connections(1).remove(0);
+    let channel = open.channels.iter().find(|of| of.channel == 2).unwrap();
+    assert_eq!(channel.traffic, traffic);
+    let sum: u64 = open.channels.iter().map(|of| of.traffic.bytes_sent).sum();
+    assert_eq!(sum, open.traffic.bytes_sent);
+    assert_eq!(open.traffic, statistics.total().traffic);
+    serving.abort();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_unix_socket_is_of_this_machine() {
+    let path = std::env::temp_dir().join(format!("iip-statistics-{}", std::process::id()));
+    for (access, answered) in [
+        (StatisticsAccess::local(), true),
+        (StatisticsAccess::nobody(), false),
+    ] {
+        let address = format!("unix://{}", path.display());
+        let running = Running::start_on(echo().statistics(access), &address).await;
+        let client = running.plain_client().await;
+        let answer = limited(client.call("/sys/server_count", "{}")).await;
+        let answer = answer.unwrap();
+        assert_eq!(answer.starts_with(b"{\"PacketsSent\":"), answered);
+        drop(client);
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn many_connections_are_listed_oldest_first() {
+    const CONNECTIONS: usize = 300;
+    let server = echo().bind("memory://statistics-many").await.unwrap();
+    let statistics = server.statistics();
+    let address = server.local_addr().unwrap().clone();
+    let serving = tokio::spawn(server.serve());
+    let mut clients = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let client = iip_core::client::Client::builder(address.clone());
+        let client = client.connect().await.unwrap();
+        limited(client.call("/echo", "hi")).await.unwrap();
+        clients.push(client);
+    }
+    let open = statistics.connections(usize::MAX);
+    assert_eq!(open.len(), CONNECTIONS);
+    assert!(open.is_sorted_by_key(|connection| connection.id));
+    assert_eq!(statistics.connections(7).len(), 7);
+    assert_eq!(statistics.connections(7)[6].id, open[6].id);
+    let echoed = statistics.path("/echo").unwrap();
+    assert_eq!(echoed.durations.calls(), CONNECTIONS as u64);
+    let sum: u64 = open
+        .iter()
+        .map(|connection| connection.traffic.bytes_received)
+        .sum();
+    assert_eq!(statistics.total().traffic.bytes_received, sum);
+    let answer = limited(clients[0].call("/sys/connection_statis", "{}")).await;
+    let answer = String::from_utf8(answer.unwrap().to_vec()).unwrap();
+    assert_eq!(answer.matches("\"Channels\":").count(), CONNECTIONS);
+    assert_eq!(statistics.load().handlers, 0);
+    serving.abort();
+}
+
+/// 27 bytes ask for 67,000: what is asked for and not read must not be made.
+#[tokio::test]
+async fn who_asks_and_does_not_read_gets_no_further() {
+    const ASKED: usize = 1000;
+    let server = echo().bind("127.0.0.1:0").await.unwrap();
+    let statistics = server.statistics();
+    let address = server.local_addr().unwrap().to_string();
+    let serving = tokio::spawn(server.serve());
+    let mut peer = Peer::plain(&address, 1).await;
+    let request = frame(1, "/sys/server_measure", 1, "{}");
+    peer.send(request.repeat(ASKED)).await;
+    let answered = || statistics.total().traffic.messages_sent;
+    let (mut before, mut same) = (0, 0);
+    eventually("it is left unread", || {
+        let now = answered();
+        same = if now == before && now > 10 {
+            same + 1
+        } else {
+            0
+        };
+        before = now;
+        same > 100
+    })
+    .await;
+    // More than 35 MB would be neither in the server's buffers nor in those of the two sockets.
+    assert!(answered() < 600, "{}", answered());
+    // Others are served meanwhile, and it gets the rest when it reads.
+    let mut other = Peer::plain(&address, 1).await;
+    assert_eq!(ask(&mut other, 1, "/echo", "hello").await, "hello");
+    for _ in 0..ASKED {
+        let answer = text(&limited(peer.expect()).await);
+        assert!(answer.starts_with("{\"five_minute"));
+    }
+    serving.abort();
 }

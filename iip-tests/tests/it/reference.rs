@@ -9,3 +9,4 @@ mod many_calls;
 mod quirks;
 mod running;
 mod small_buffers;
+mod statistics;
