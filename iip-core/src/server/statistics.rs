@@ -156,7 +156,7 @@ impl Statistics {
         open.truncate(limit);
         let figures = open.into_iter().map(|(id, shared)| {
             let mut state = shared.lock();
-            let counted: Vec<_> = state.session.tally().by_channel().collect();
+            let counted = state.session.tally().by_channel();
             ConnectionFigures {
                 id,
                 peer: shared.peer.address.clone(),

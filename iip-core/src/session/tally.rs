@@ -11,6 +11,9 @@ pub(crate) const NO_ROUTE: u32 = u32::MAX;
 /// Channels with higher numbers are counted together.
 const COUNTED_CHANNELS: usize = 2048;
 
+/// Of a channel that is not counted yet: more than there can be.
+const NO_PLACE: u16 = u16::MAX;
+
 /// Upper ends of the first seven ranges of durations, nanoseconds; the eighth has no end.
 const RANGE_ENDS: [u64; 7] = [
     100_000_000,
@@ -133,7 +136,9 @@ pub(crate) struct Tally {
     /// By route, one place behind: the first is [`NO_ROUTE`]'s.
     routes: Routes,
     /// Since the connection began, by channel, and of the channels beyond.
-    channels: Vec<Traffic>,
+    channels: Vec<(u32, Traffic)>,
+    /// Where in `channels` each is. Channels are many, and few of them are used on most connections.
+    places: Vec<u16>,
     beyond: Option<Box<Traffic>>,
     /// Answered since the clock was read last.
     answered: Vec<Answered>,
@@ -164,8 +169,10 @@ impl Tally {
     #[inline(always)]
     fn channel(&mut self, channel: ChannelId) -> &mut Traffic {
         let index = channel.index();
-        if index < self.channels.len() {
-            return &mut self.channels[index];
+        let place = self.places.get(index).copied().unwrap_or(NO_PLACE);
+        let place = usize::from(place);
+        if place < self.channels.len() {
+            return &mut self.channels[place].1;
         }
         self.begin_channel(index)
     }
@@ -175,9 +182,13 @@ impl Tally {
         if index >= COUNTED_CHANNELS {
             return self.beyond.get_or_insert_default();
         }
-        self.channels.reserve_exact(index + 1 - self.channels.len());
-        self.channels.resize(index + 1, Traffic::default());
-        &mut self.channels[index]
+        if index >= self.places.len() {
+            self.places.resize(index + 1, NO_PLACE);
+        }
+        let place = self.channels.len();
+        self.places[index] = place as u16;
+        self.channels.push((index as u32, Traffic::default()));
+        &mut self.channels[place].1
     }
 
     /// A frame of so many bytes was received.
@@ -243,16 +254,17 @@ impl Tally {
     /// Since the connection began.
     pub(crate) fn traffic(&self) -> Traffic {
         let mut sum = self.beyond.as_deref().copied().unwrap_or_default();
-        for channel in &self.channels {
+        for (_, channel) in &self.channels {
             sum.add(channel);
         }
         sum
     }
 
-    /// By channel, those without any left out.
-    pub(crate) fn by_channel(&self) -> impl Iterator<Item = (u32, Traffic)> {
-        let numbered = (0..).zip(self.channels.iter().copied());
-        numbered.filter(|(_, traffic)| *traffic != Traffic::default())
+    /// By channel, in the order of their numbers; those without any left out.
+    pub(crate) fn by_channel(&self) -> Vec<(u32, Traffic)> {
+        let mut channels = self.channels.clone();
+        channels.sort_unstable_by_key(|(channel, _)| *channel);
+        channels
     }
 
     /// Gives back memory. To be called after [`take`](Self::take): what was counted by route is lost.
