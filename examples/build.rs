@@ -8,6 +8,7 @@ fn main() -> iip_codegen::Result {
         .mock(true)
         .compile([
             "../proto/errands/errands.proto",
+            "../proto/files/files.proto",
             "../proto/helloworld/helloworld.proto",
             "../proto/routeguide/routeguide.proto",
         ])
