@@ -171,7 +171,8 @@ pub async fn upload(
     name: &str,
     progress: &impl Progress,
 ) -> Result<u64, TransferError> {
-    let asked = Request::new(StandingRequest { name: name.into() }).timeout(Duration::from_secs(10));
+    let asked =
+        Request::new(StandingRequest { name: name.into() }).timeout(Duration::from_secs(10));
     let kept = client.standing(asked).await?.into_inner().offset;
     match upload_from(client, path, name, kept, progress).await {
         // What the server has kept is of another file: it forgets it.

@@ -248,7 +248,9 @@ pub fn digest(file: &mut File, len: u64) -> io::Result<Sha256> {
     let mut buffer = vec![0; PIECE];
     let mut left = len;
     while left > 0 {
-        let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let most = buffer
+            .len()
+            .min(usize::try_from(left).unwrap_or(usize::MAX));
         let read = file.read(&mut buffer[..most])?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

@@ -146,7 +146,10 @@ fn put(folder: &Folder, max_size: u64, meta: &UploadMeta, data: &[u8]) -> io::Re
     if at <= partial.len() {
         let end = at.saturating_add(data.len() as u64);
         if end > max_size {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the file is too large"));
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "the file is too large",
+            ));
         }
         let there = partial.read_at(at, data.len())?;
         if there != data {
@@ -288,8 +291,15 @@ pub async fn upload(
             completed: data.is_empty(),
         };
         let request = upload_request(&meta, &data)?;
-        let answer = client.call(UPLOAD, request).await.map_err(io::Error::other)?;
-        let Ok(UploadAnswer { task_id: 1, done_bytes }) = serde_json::from_slice(&answer) else {
+        let answer = client
+            .call(UPLOAD, request)
+            .await
+            .map_err(io::Error::other)?;
+        let Ok(UploadAnswer {
+            task_id: 1,
+            done_bytes,
+        }) = serde_json::from_slice(&answer)
+        else {
             let text = String::from_utf8_lossy(&answer);
             return Err(io::Error::other(format!(
                 "the server answered: {}",

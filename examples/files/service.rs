@@ -107,14 +107,12 @@ impl Files for FileService {
                 return Ok(None);
             }
             let digest = digest(&mut file, request.offset)?;
-            let same = request.offset == 0
-                || digest.clone().finalize()[..] == request.prefix_digest[..];
+            let same =
+                request.offset == 0 || digest.clone().finalize()[..] == request.prefix_digest[..];
             Ok(same.then_some((file, before, digest, request.offset)))
         });
-        let (mut file, before, mut digest, mut at) = opened
-            .await
-            .map_err(|e| status(&e))?
-            .ok_or_else(changed)?;
+        let (mut file, before, mut digest, mut at) =
+            opened.await.map_err(|e| status(&e))?.ok_or_else(changed)?;
         out.send(download(download_part::Part::Size(before.len())))
             .await?;
         while at < before.len() {

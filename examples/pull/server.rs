@@ -1,2 +1,28 @@
-//! x
-fn main(){}
+//! Sends and takes files piece by piece, also for the Go reference's clients.
+//! `cargo run -p iip-examples --bin pull-server -- FOLDER [ADDRESS]`
+
+use std::error::Error;
+
+use iip_core::server::Server;
+use transfer::folder::Folder;
+use transfer::pull;
+
+/// Largest file taken, bytes.
+const MAX_SIZE: u64 = 16 << 30;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let folder = Folder::open(args.next().ok_or("FOLDER [ADDRESS]")?)?;
+    let address = args.next().unwrap_or_else(|| "127.0.0.1:9090".into());
+    // A piece of an upload has more than the 4 MiB that a native client's message may have by default.
+    let limits = iip_core::session::Limits::default().max_message(16 << 20);
+    let server = pull::serve(Server::builder().limits(limits), &folder, MAX_SIZE)
+        .bind(&address)
+        .await?;
+    if let Some(address) = server.local_addr() {
+        println!("{address}");
+    }
+    server.serve().await;
+    Ok(())
+}
