@@ -3,10 +3,12 @@
 //! The load generator is the crate `iip-load`; the peers are in `peers/`, with a manifest of their own.
 //! `README.md` says how to run the comparison and how to read it.
 
+mod chart;
 mod memory;
 mod model_tables;
 mod options;
 mod programs;
+mod reference;
 mod rounds;
 mod suite;
 mod table;
@@ -15,11 +17,17 @@ mod workload;
 pub use memory::{Footprint, idle_footprint};
 pub use options::{CompareOptions, MemoryOptions};
 pub use programs::{Client, Name, Programs, Server, UnknownName};
+pub use reference::{
+    Contender, Cores, PUBLISHED, Published, ReferenceOptions, ReferenceResults, ReferenceRow,
+    UnknownContender, UnreadableCores, reference_chart, reference_markdown, run_reference_rounds,
+};
 pub use rounds::{Results, Row, run_rounds};
 pub use suite::Suite;
 pub use table::{footprints_markdown, markdown};
 pub use workload::{Beside, Calls, Stalled, StalledMeasurement, Stream, Workload, WorkloadError};
 
+#[cfg(test)]
+mod chart_tests;
 #[cfg(test)]
 mod options_tests;
 #[cfg(test)]

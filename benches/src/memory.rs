@@ -35,7 +35,7 @@ pub fn idle_footprint(
     name: Name,
     connections: usize,
 ) -> Result<Footprint, Failure> {
-    let server = programs.server(name, None)?;
+    let server = programs.server(name, &[])?;
     // What the first call of all sets up once belongs to no connection.
     drop(programs.hold_idle(&server, 1)?);
     let before = resident_bytes(server.process())?;

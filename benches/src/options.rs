@@ -19,7 +19,7 @@ pub struct CompareOptions {
     pub warm_up: Duration,
     /// `--workloads`, default all.
     pub workloads: Suite,
-    /// `--frameworks`, default all.
+    /// `--frameworks`, default [`Name::COMPARED`].
     pub frameworks: Vec<Name>,
     /// `--json`, default `compare.json` in the target folder's `release`: where every measurement is written.
     pub json: Option<PathBuf>,
@@ -56,7 +56,7 @@ impl CompareOptions {
 pub struct MemoryOptions {
     /// `--connections`, default 2,000.
     pub connections: usize,
-    /// `--frameworks`, default all.
+    /// `--frameworks`, default [`Name::COMPARED`].
     pub frameworks: Vec<Name>,
     /// `--peers-target`, as for [`CompareOptions`].
     pub peers_target: Option<PathBuf>,
@@ -81,7 +81,7 @@ impl MemoryOptions {
 
 fn frameworks(arguments: &mut Arguments) -> Result<Vec<Name>, Failure> {
     match arguments.optional::<String>("--frameworks")? {
-        None => Ok(Name::ALL.to_vec()),
+        None => Ok(Name::COMPARED.to_vec()),
         Some(text) => text
             .split(',')
             .map(|name| name.parse().map_err(Failure::from))

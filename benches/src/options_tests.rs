@@ -16,7 +16,7 @@ fn nothing_asked_for_is_everything() {
         (7, Duration::from_secs(2))
     );
     assert_eq!(options.workloads, Suite::default());
-    assert_eq!(options.frameworks, Name::ALL);
+    assert_eq!(options.frameworks, Name::COMPARED);
 }
 
 #[test]

@@ -20,11 +20,28 @@ pub enum Name {
     Tonic,
     /// The hand-written echo without RPC.
     Raw,
+    /// This project without RPC: bytes by path.
+    Core,
+    /// HTTP/1.1 with hyper.
+    Http1,
 }
 
 impl Name {
-    /// All of them, in the order of the table.
-    pub const ALL: [Self; 3] = [Self::Iip, Self::Tonic, Self::Raw];
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Iip, Self::Tonic, Self::Raw, Self::Core, Self::Http1];
+
+    /// Those that `compare` and `memory` run unless told otherwise, in the order of the table.
+    pub const COMPARED: [Self; 3] = [Self::Iip, Self::Tonic, Self::Raw];
+
+    /// Whether it has nothing but one method, which echoes on its connections.
+    pub(crate) fn only_echoes(self) -> bool {
+        matches!(self, Self::Core | Self::Http1)
+    }
+
+    /// Whether it is built with the peers.
+    fn is_peer(self) -> bool {
+        !matches!(self, Self::Iip | Self::Core)
+    }
 
     /// The name on the command line and in reports.
     pub fn as_str(self) -> &'static str {
@@ -32,6 +49,8 @@ impl Name {
             Self::Iip => "iip",
             Self::Tonic => "tonic",
             Self::Raw => "raw",
+            Self::Core => "core",
+            Self::Http1 => "http1",
         }
     }
 }
@@ -48,7 +67,11 @@ pub struct UnknownName(String);
 
 impl fmt::Display for UnknownName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unknown framework `{}`: use iip, tonic or raw", self.0)
+        write!(
+            f,
+            "unknown framework `{}`: use iip, tonic, raw, core or http1",
+            self.0
+        )
     }
 }
 
@@ -88,10 +111,13 @@ impl Programs {
             .nth(2)
             .ok_or("no target folder above the running program")?;
         let peers_target = peers_target.unwrap_or_else(|| target.join("peers"));
-        if names.contains(&Name::Iip) {
-            cargo_build(&benches.join("Cargo.toml"), target, &["--bin", "iip-echo"])?;
+        let (peers, own): (Vec<Name>, Vec<Name>) =
+            names.iter().copied().partition(|name| name.is_peer());
+        if !own.is_empty() {
+            let bins = ["--bin", "iip-echo", "--bin", "core-echo"];
+            cargo_build(&benches.join("Cargo.toml"), target, &bins)?;
         }
-        if names.iter().any(|&name| name != Name::Iip) {
+        if !peers.is_empty() {
             cargo_build(&benches.join("peers/Cargo.toml"), &peers_target, &[])?;
         }
         Ok(Self {
@@ -101,25 +127,23 @@ impl Programs {
     }
 
     fn command(&self, name: Name) -> Command {
-        let folder = match name {
-            Name::Iip => &self.own,
-            Name::Tonic | Name::Raw => &self.peers,
+        let folder = if name.is_peer() {
+            &self.peers
+        } else {
+            &self.own
         };
         Command::new(folder.join(format!("{name}-echo")))
     }
 
-    /// Starts a server on a free port and waits for its address. It accepts messages of `max_message` bytes, or
-    /// what is the framework's default.
+    /// Starts a server, with these arguments, on a free port and waits for its address.
     ///
     /// # Errors
     ///
     /// It cannot be started, or ends without saying its address.
-    pub fn server(&self, name: Name, max_message: Option<usize>) -> Result<Server, Failure> {
+    pub fn server(&self, name: Name, arguments: &[(&str, String)]) -> Result<Server, Failure> {
         let mut command = self.command(name);
         command.args(["server", "--listen", "127.0.0.1:0"]);
-        if let Some(bytes) = max_message {
-            command.args(["--max-message", &bytes.to_string()]);
-        }
+        command.args(pairs(arguments));
         let (child, line) = start(command, Stdio::null())?;
         let address = line
             .trim()
@@ -151,11 +175,7 @@ impl Programs {
             .args(["--server-pid", &server.process().to_string()])
             .args(["--warm-up", &client.warm_up.as_secs_f64().to_string()])
             .args(["--seconds", &client.duration.as_secs_f64().to_string()])
-            .args(
-                arguments
-                    .iter()
-                    .flat_map(|(name, value)| [name, value.as_str()]),
-            )
+            .args(pairs(arguments))
             .output()?;
         if !output.status.success() {
             let text = String::from_utf8_lossy(&output.stderr);
@@ -228,6 +248,12 @@ impl Drop for EndedOnDrop {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+fn pairs<'a>(arguments: &'a [(&str, String)]) -> impl Iterator<Item = &'a str> {
+    arguments
+        .iter()
+        .flat_map(|(name, value)| [name, value.as_str()])
 }
 
 /// Starts a program and reads the first line it prints.

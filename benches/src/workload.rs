@@ -60,7 +60,12 @@ impl Calls {
         client: Client,
         stalled: usize,
     ) -> Result<Measurement, Failure> {
-        let server = programs.server(name, None)?;
+        // Calls of HTTP/1.1 cannot share a connection.
+        let connections = match name {
+            Name::Http1 => self.callers,
+            _ => 1,
+        };
+        let server = programs.server(name, &[])?;
         programs.measure(
             &server,
             client,
@@ -70,6 +75,7 @@ impl Calls {
                 ("--callers", self.callers.to_string()),
                 ("--size", self.size.to_string()),
                 ("--stalled", stalled.to_string()),
+                ("--connections", connections.to_string()),
             ],
         )
     }
@@ -94,7 +100,7 @@ impl Workload for Calls {
 
     /// Without RPC there are no handlers.
     fn supports(&self, name: Name) -> bool {
-        name != Name::Raw || self.operation == Operation::Echo
+        self.operation == Operation::Echo || !(name == Name::Raw || name.only_echoes())
     }
 
     fn measure(
@@ -138,8 +144,8 @@ impl Workload for Stream {
         format!("{} messages of {}", self.messages(), bytes(self.size))
     }
 
-    fn supports(&self, _name: Name) -> bool {
-        true
+    fn supports(&self, name: Name) -> bool {
+        !name.only_echoes()
     }
 
     fn measure(
@@ -148,7 +154,7 @@ impl Workload for Stream {
         name: Name,
         client: Client,
     ) -> Result<StreamMeasurement, Failure> {
-        let server = programs.server(name, None)?;
+        let server = programs.server(name, &[])?;
         programs.measure(
             &server,
             client,
@@ -208,8 +214,8 @@ impl Workload for Beside {
         format!("{small}; beside {bulk}")
     }
 
-    fn supports(&self, _name: Name) -> bool {
-        true
+    fn supports(&self, name: Name) -> bool {
+        !name.only_echoes()
     }
 
     fn measure(
@@ -218,14 +224,15 @@ impl Workload for Beside {
         name: Name,
         client: Client,
     ) -> Result<BesideMeasurement, Failure> {
-        let server = programs.server(name, Some(Self::MAX_MESSAGE))?;
+        let max_message = ("--max-message", Self::MAX_MESSAGE.to_string());
+        let server = programs.server(name, std::slice::from_ref(&max_message))?;
         let [small, bulk] = self.crowds();
         programs.measure(
             &server,
             client,
             "beside",
             &[
-                ("--max-message", Self::MAX_MESSAGE.to_string()),
+                max_message,
                 ("--small", small.to_string()),
                 ("--bulk", bulk.to_string()),
             ],
@@ -268,7 +275,7 @@ impl Workload for Stalled {
 
     /// A stream of the hand-written echo has a connection of its own.
     fn supports(&self, name: Name) -> bool {
-        name != Name::Raw
+        !(name == Name::Raw || name.only_echoes())
     }
 
     fn measure(
@@ -342,7 +349,7 @@ impl FromStr for Stream {
     }
 }
 
-fn bytes(size: usize) -> String {
+pub(crate) fn bytes(size: usize) -> String {
     match size {
         size if size >= 1 << 20 && size % (1 << 20) == 0 => format!("{} MiB", size >> 20),
         size if size >= 1 << 10 && size % (1 << 10) == 0 => format!("{} KiB", size >> 10),

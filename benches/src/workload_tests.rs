@@ -35,4 +35,10 @@ fn without_rpc_there_are_no_handlers() {
     assert!(!burn.supports(Name::Raw) && burn.supports(Name::Tonic));
     assert!(!Stalled.supports(Name::Raw));
     assert!(Stream { size: 32 }.supports(Name::Raw));
+    let echo = Calls::new(Operation::Echo, 32, 64);
+    for name in [Name::Core, Name::Http1] {
+        assert!(echo.supports(name) && !burn.supports(name));
+        assert!(!Stream { size: 32 }.supports(name) && !Stalled.supports(name));
+        assert!(!Beside::Saturated.supports(name));
+    }
 }

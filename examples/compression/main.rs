@@ -49,7 +49,7 @@ async fn measure(
         Some(encoding) => builder.compress(encoding),
         None => builder.accept([]),
     };
-    let greeter = GreeterClient::new(builder.connect().await?);
+    let greeter = GreeterClient::connect(builder).await?;
     let name = "Llanfairpwllgwyngyll".repeat(5_000);
     let reply = greeter.say_hello(HelloRequest { name }).await?;
     if reply.get_ref().message.len() < 100_000 {

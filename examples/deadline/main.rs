@@ -101,7 +101,7 @@ async fn a_deadline_passes(
     runner: &ErrandsClient,
     events: &mut UnboundedReceiver<Event>,
 ) -> Result<(), Box<dyn Error>> {
-    let request = Request::new(errand("shopping", 60_000)).timeout(Duration::from_millis(100));
+    let request = Request::new(errand("shopping", 60_000)).with_timeout(Duration::from_millis(100));
     let Err(status) = runner.run(request).await else {
         return Err("a minute passed in no time".into());
     };
@@ -119,7 +119,7 @@ async fn a_deadline_is_inherited(
     events: &mut UnboundedReceiver<Event>,
 ) -> Result<(), Box<dyn Error>> {
     let whole = Duration::from_secs(3);
-    let request = Request::new(errand("washing", 1)).timeout(whole);
+    let request = Request::new(errand("washing", 1)).with_timeout(whole);
     let report = front.delegate(request).await?.into_inner();
     println!("two servers on: {}", report.text);
     loop {

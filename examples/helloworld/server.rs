@@ -30,9 +30,7 @@ impl Greeter for MyGreeter {
 async fn main() -> Result<(), Box<dyn Error>> {
     Server::builder()
         .add_service(GreeterServer::new(MyGreeter))
-        .bind("127.0.0.1:9090")
-        .await?
-        .serve()
+        .serve("127.0.0.1:9090")
         .await?;
     Ok(())
 }

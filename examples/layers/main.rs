@@ -36,7 +36,7 @@ impl Errands for Runner {
 
 /// On the server: lets in who knows the word, and says afterwards how long it took.
 async fn guard(request: Request<Body>, next: Next) -> Result<Response<Body>, Status> {
-    if request.metadata_map().get("authorization") != Some("sesame") {
+    if request.metadata().get("authorization") != Some("sesame") {
         return Err(Status::unauthenticated("what is the word?"));
     }
     let started = Instant::now();
@@ -48,9 +48,7 @@ async fn guard(request: Request<Body>, next: Next) -> Result<Response<Body>, Sta
 
 /// On the client: says the word with every call, and writes down how it ended.
 async fn speak(mut request: Request<Body>, next: Next) -> Result<Response<Body>, Status> {
-    request
-        .metadata_map_mut()
-        .insert("authorization", "sesame")?;
+    request.metadata_mut().insert("authorization", "sesame")?;
     let path = request.method().map(|method| method.path());
     let result = next.run(request).await;
     let ended = match &result {
@@ -96,19 +94,16 @@ async fn run() -> Result<(), Box<dyn Error>> {
         "strangers stay outside",
     )?;
 
-    let channel = Channel::builder(&address)
-        .layer(interceptor(speak))
-        .connect();
-    let friend = ErrandsClient::new(channel.await?);
+    let channel = Channel::builder(&address).layer(interceptor(speak));
+    let friend = ErrandsClient::connect(channel).await?;
     let response = friend.run(errand("shopping", 1)).await?;
     let took = response.trailers().get("took-us");
     check(took.is_some(), "a friend is told how long it took")?;
 
     let channel = Channel::builder(&address)
         .layer(interceptor(speak))
-        .layer(TimeoutLayer::new(Duration::from_secs(2)))
-        .connect();
-    let hasty = ErrandsClient::new(channel.await?);
+        .layer(TimeoutLayer::new(Duration::from_secs(2)));
+    let hasty = ErrandsClient::connect(channel).await?;
     let long = tokio::spawn(async move { hasty.run(errand("painting", 60_000)).await });
     while begun.recv().await.ok_or("the server is gone")? != "painting" {}
 

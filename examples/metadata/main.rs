@@ -25,25 +25,25 @@ impl Greeter for Polyglot {
         &self,
         request: Request<HelloRequest>,
     ) -> Result<Response<HelloReply>, Status> {
-        let metadata = request.metadata_map();
+        let metadata = request.metadata();
         let language = metadata.get("accept-language").unwrap_or("en");
         let greeting = match language {
             "en" => "Hello",
             "de" => "Hallo",
             _ => {
                 // A failure carries metadata too.
-                let mut known = Metadata::new();
-                known.append("content-language", "de")?;
-                known.append("content-language", "en")?;
                 let text = format!("no greeting in {language}");
-                return Err(Status::invalid_argument(text).with_metadata(known));
+                let mut status = Status::invalid_argument(text);
+                status.metadata_mut().append("content-language", "de")?;
+                status.metadata_mut().append("content-language", "en")?;
+                return Err(status);
             }
         };
         // Under a key that ends with -bin the value is any bytes.
         let length = metadata.get_bytes("trace-bin").map_or(0, <[u8]>::len);
         let message = format!("{greeting} {}!", request.get_ref().name);
         let mut response =
-            Response::new(HelloReply { message }).metadata("content-language", language);
+            Response::new(HelloReply { message }).with_metadata("content-language", language);
         response
             .trailers_mut()
             .insert("trace-bytes", length.to_string())?;
@@ -61,9 +61,7 @@ impl RouteGuide for Guide {
         out: Sender<Feature>,
     ) -> Result<(), Status> {
         let names = ["spring", "bridge", "mouth"];
-        let mut ahead = Metadata::new();
-        ahead.insert("features", names.len().to_string())?;
-        out.set_metadata(ahead)?;
+        out.set_metadata(Metadata::new().with("features", names.len().to_string())?)?;
         for name in names {
             let name = String::from(name);
             out.send(Feature {
@@ -72,10 +70,7 @@ impl RouteGuide for Guide {
             })
             .await?;
         }
-        let mut after = Metadata::new();
-        after.insert("complete", "yes")?;
-        out.set_trailers(after)?;
-        Ok(())
+        out.set_trailers(Metadata::new().with("complete", "yes")?)
     }
 }
 
@@ -89,15 +84,15 @@ async fn with_a_call(address: &str) -> Result<(), Box<dyn Error>> {
     let greeter = GreeterClient::connect(address).await?;
     let name = String::from("Welt");
     let request = Request::new(HelloRequest { name })
-        .metadata("accept-language", "de")
-        .metadata("authorization", "Bearer 4711")
-        .metadata("trace-bin", [0u8, 159, 146, 150].as_slice());
+        .with_metadata("accept-language", "de")
+        .with_metadata("authorization", "Bearer 4711")
+        .with_metadata("trace-bin", [0u8, 159, 146, 150].as_slice());
 
     let shown = format!("{request:?}");
     check(!shown.contains("4711"), "Debug output hides credentials")?;
 
     let response = greeter.say_hello(request).await?;
-    let language = response.metadata_map().get("content-language");
+    let language = response.metadata().get("content-language");
     check(language == Some("de"), "metadata came ahead of the message")?;
     let bytes = response.trailers().get("trace-bytes");
     check(bytes == Some("4"), "and trailers after it")?;
@@ -107,19 +102,19 @@ async fn with_a_call(address: &str) -> Result<(), Box<dyn Error>> {
 async fn with_a_failure(address: &str) -> Result<(), Box<dyn Error>> {
     let greeter = GreeterClient::connect(address).await?;
     let name = String::from("monde");
-    let request = Request::new(HelloRequest { name }).metadata("accept-language", "fr");
+    let request = Request::new(HelloRequest { name }).with_metadata("accept-language", "fr");
     let Err(status) = greeter.say_hello(request).await else {
         return Err("nobody here speaks French".into());
     };
     check(status.code() == Code::InvalidArgument, "the call failed")?;
-    let known = status.metadata_map().get_all("content-language").count();
+    let known = status.metadata().get_all("content-language").count();
     check(known == 2, "and its status carries a key with two values")
 }
 
 async fn with_a_stream(address: &str) -> Result<(), Box<dyn Error>> {
     let guide = RouteGuideClient::connect(address).await?;
     let response = guide.list_features(Rectangle::default()).await?;
-    let ahead = response.metadata_map().get("features");
+    let ahead = response.metadata().get("features");
     check(ahead == Some("3"), "metadata came ahead of the stream")?;
     let mut features = response.into_inner();
     let mut names = Vec::new();

@@ -18,9 +18,7 @@ pub mod routeguide {
 async fn main() -> Result<(), Box<dyn Error>> {
     Server::builder()
         .add_service(RouteGuideServer::new(Guide))
-        .bind("127.0.0.1:9091")
-        .await?
-        .serve()
+        .serve("127.0.0.1:9091")
         .await?;
     Ok(())
 }

@@ -52,10 +52,7 @@ pub(crate) async fn travel(address: &str) -> Result<(), Box<dyn Error>> {
     // Many messages, one answer.
     let route = [melk, nowhere, melk];
     let (out, summary) = guide.record_route(()).await?;
-    for point in route {
-        out.send(point).await?;
-    }
-    out.finish().await?;
+    out.finish_with(route).await?;
     let summary = summary.await?.into_inner();
     println!("travelled {} km", summary.distance / 1000);
     check(summary.point_count == 3, "three points were passed")?;

@@ -169,7 +169,7 @@ impl World {
             5 => self.session.set_deadline(call, self.now + script.pause()),
             6 => assert!(self.session.is_owed(call)),
             _ => {
-                let _ = self.session.unsent(call);
+                let _ = self.session.has_room(call);
             }
         }
     }

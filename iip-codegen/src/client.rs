@@ -32,7 +32,8 @@ pub(crate) fn client(service: &Service, docs: &str, methods: &[Method<'_>]) -> S
         }}
         #[allow(dead_code)]
         impl {name}<::iip_rpc::codegen::Channel> {{
-            /// Connects to a server, for example `iip://127.0.0.1:9090`.
+            /// Connects to a server: at an address, for example `iip://127.0.0.1:9090`, or with other settings than the
+            /// default ones, as `iip_rpc::Channel::builder(address)` collects them.
             ///
             /// # Errors
             ///
@@ -42,7 +43,7 @@ pub(crate) fn client(service: &Service, docs: &str, methods: &[Method<'_>]) -> S
             ///
             /// Dropping the future gives the attempt up and leaves nothing behind.
             {deprecated}pub async fn connect(
-                target: impl ::core::convert::AsRef<str>,
+                target: impl ::core::convert::Into<::iip_rpc::codegen::ChannelBuilder>,
             ) -> ::core::result::Result<Self, ::iip_rpc::codegen::Status> {{
                 let service = ::iip_rpc::codegen::Channel::connect(target).await?;
                 ::core::result::Result::Ok(Self {{ service }})

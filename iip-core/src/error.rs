@@ -76,6 +76,14 @@ impl Error {
         self
     }
 
+    /// What failed and why, in words, without the outcome.
+    pub fn message(&self) -> String {
+        match &self.0.source {
+            Some(source) => format!("{}: {source}", self.0.text),
+            None => self.0.text.clone(),
+        }
+    }
+
     /// What kind of failure this is.
     pub fn kind(&self) -> &ErrorKind {
         &self.0.kind

@@ -3,6 +3,9 @@
 pub mod client;
 pub mod conn;
 mod error;
+pub mod memory;
+#[cfg(test)]
+mod memory_tests;
 pub mod server;
 pub mod session;
 pub mod transport;

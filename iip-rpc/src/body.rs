@@ -26,23 +26,12 @@ pub(crate) enum Kind {
 
 /// The messages of one side of a streaming call, pulled by whoever sends them on or decodes them. Dropping a stream
 /// before its end gives the call up.
-///
-/// Messages are taken one by one or in batches; a taker keeps to one of the two.
 pub(crate) trait BodyStream: Send + 'static {
-    /// The next message; `None` at the end of the side. After an error nothing follows.
-    fn poll_message(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<MessageBytes, Status>>>;
-
-    /// The next messages together, as many as are there.
+    /// The next messages together, as many as are there; `None` at the end of the side. After an error nothing follows.
     fn poll_records(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Batch, Status>>> {
-        self.poll_message(context)
-            .map(|next| next.map(|message| message.map(Batch::Message)))
-    }
+    ) -> Poll<Option<Result<Batch, Status>>>;
 
     /// The taker is done with messages of this cost, so that as many may come.
     fn consumed(self: Pin<&mut Self>, cost: usize) {
@@ -201,11 +190,11 @@ impl fmt::Debug for Body {
 struct Once(Option<MessageBytes>);
 
 impl BodyStream for Once {
-    fn poll_message(
+    fn poll_records(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<MessageBytes, Status>>> {
-        Poll::Ready(self.0.take().map(Ok))
+    ) -> Poll<Option<Result<Batch, Status>>> {
+        Poll::Ready(self.0.take().map(|message| Ok(Batch::from(message))))
     }
 
     fn is_over(&self) -> bool {

@@ -1,7 +1,9 @@
 //! What generated code uses, and nothing else of this crate. Not API: it may change with any version, together with
 //! the code generator.
 
-pub use crate::client::{Channel, bidi_streaming, client_streaming, server_streaming, unary};
+pub use crate::client::{
+    Channel, ChannelBuilder, bidi_streaming, client_streaming, server_streaming, unary,
+};
 pub use crate::server::{Methods, NamedService};
 pub use crate::{
     Body, Idempotency, IntoRequest, MethodDescriptor, MethodKind, Reply, Request, Response,

@@ -52,7 +52,7 @@ pub use bytes;
 pub use cancellation::Cancellation;
 pub use client::Channel;
 pub use code::Code;
-pub use compression::Encoding;
+pub use compression::{Compression, Encoding};
 pub use extensions::Extensions;
 pub use iip_core;
 pub use iip_core::Outcome;

@@ -6,7 +6,8 @@ use iip_core::server::Peer;
 
 use crate::cancellation::Scope;
 use crate::{
-    Cancellation, Extensions, Metadata, MetadataError, MetadataKey, MetadataValue, MethodDescriptor,
+    Cancellation, Compression, Extensions, Metadata, MetadataError, MetadataKey, MetadataValue,
+    MethodDescriptor,
 };
 
 /// A message on its way to a method, and what travels with it.
@@ -17,6 +18,8 @@ pub struct Request<T> {
     message: T,
     metadata: Metadata,
     extensions: Extensions,
+    compression: Compression,
+    was_compressed: bool,
     timeout: Option<Duration>,
     deadline: Option<Instant>,
     method: Option<&'static MethodDescriptor>,
@@ -32,6 +35,8 @@ impl<T> Request<T> {
             message,
             metadata: Metadata::new(),
             extensions: Extensions::new(),
+            compression: Compression::default(),
+            was_compressed: false,
             timeout: None,
             deadline: None,
             method: None,
@@ -43,16 +48,16 @@ impl<T> Request<T> {
     /// Sets how long the call may take, from its start: picking a connection, connecting, queueing, sending and the
     /// method itself. Default: that of the channel. A call made inside a handler never outlives the handler's own.
     #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
     /// Sets the only value of a metadata key. A key or value that is not valid, or passes a limit of [`Metadata`],
     /// fails the call with `INVALID_ARGUMENT` before anything is sent; to see the error earlier, use
-    /// [`metadata_map_mut`](Self::metadata_map_mut).
+    /// [`metadata_mut`](Self::metadata_mut).
     #[must_use]
-    pub fn metadata<K, V>(mut self, key: K, value: V) -> Self
+    pub fn with_metadata<K, V>(mut self, key: K, value: V) -> Self
     where
         K: TryInto<MetadataKey>,
         V: TryInto<MetadataValue>,
@@ -62,6 +67,20 @@ impl<T> Request<T> {
             self.refused.get_or_insert_with(|| Box::new(error));
         }
         self
+    }
+
+    /// Sets whether the message is compressed on its way; default [`Compression::Auto`]. For a stream of requests it
+    /// says so of each message, unless [`Sender::set_compression`](crate::Sender::set_compression) does.
+    #[must_use]
+    pub fn with_compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// In a handler: whether the message came compressed. Of the messages of a stream
+    /// [`Streaming::was_compressed`](crate::Streaming::was_compressed) tells.
+    pub fn was_compressed(&self) -> bool {
+        self.was_compressed
     }
 
     /// The message.
@@ -80,12 +99,12 @@ impl<T> Request<T> {
     }
 
     /// What travels beside the message.
-    pub fn metadata_map(&self) -> &Metadata {
+    pub fn metadata(&self) -> &Metadata {
         &self.metadata
     }
 
     /// What travels beside the message, to be changed.
-    pub fn metadata_map_mut(&mut self) -> &mut Metadata {
+    pub fn metadata_mut(&mut self) -> &mut Metadata {
         &mut self.metadata
     }
 
@@ -110,7 +129,9 @@ impl<T> Request<T> {
         self.method
     }
 
-    /// Who called. `None` without a connection: before a call, and in calls of a service in the same process.
+    /// Who called: the address of a TCP peer, or the process behind a Unix socket, its user, group and process id as
+    /// the kernel knew them when it connected ([`PeerAddr`](crate::server::PeerAddr)). `None` without a connection:
+    /// before a call, and in calls of a service in the same process.
     pub fn peer(&self) -> Option<&Peer> {
         self.cancellation.scope()?.peer().map(|peer| &**peer)
     }
@@ -133,6 +154,8 @@ impl<T> Request<T> {
             message: (),
             metadata: self.metadata,
             extensions: self.extensions,
+            compression: self.compression,
+            was_compressed: self.was_compressed,
             timeout: self.timeout,
             deadline: self.deadline,
             method: self.method,
@@ -167,6 +190,14 @@ impl<T> Request<T> {
         self.metadata = metadata;
     }
 
+    pub(crate) fn compression(&self) -> Compression {
+        self.compression
+    }
+
+    pub(crate) fn set_was_compressed(&mut self, was_compressed: bool) {
+        self.was_compressed = was_compressed;
+    }
+
     pub(crate) fn take_refused(&mut self) -> Option<Box<MetadataError>> {
         self.refused.take()
     }
@@ -179,6 +210,8 @@ impl Request<()> {
             message,
             metadata: self.metadata,
             extensions: self.extensions,
+            compression: self.compression,
+            was_compressed: self.was_compressed,
             timeout: self.timeout,
             deadline: self.deadline,
             method: self.method,

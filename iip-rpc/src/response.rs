@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{Extensions, Metadata, MetadataError, MetadataKey, MetadataValue};
+use crate::{Compression, Extensions, Metadata, MetadataError, MetadataKey, MetadataValue};
 
 /// A message on its way back to the caller, and what travels with it.
 ///
@@ -11,6 +11,8 @@ pub struct Response<T> {
     metadata: Metadata,
     trailers: Metadata,
     extensions: Extensions,
+    compression: Compression,
+    was_compressed: bool,
     /// The first metadata that a building call refused; the call fails with it.
     refused: Option<Box<MetadataError>>,
 }
@@ -23,15 +25,17 @@ impl<T> Response<T> {
             metadata: Metadata::new(),
             trailers: Metadata::new(),
             extensions: Extensions::new(),
+            compression: Compression::default(),
+            was_compressed: false,
             refused: None,
         }
     }
 
     /// Sets the only value of a metadata key. A key or value that is not valid, or passes a limit of [`Metadata`],
     /// makes the call fail with `INTERNAL`; to see the error earlier, use
-    /// [`metadata_map_mut`](Self::metadata_map_mut).
+    /// [`metadata_mut`](Self::metadata_mut).
     #[must_use]
-    pub fn metadata<K, V>(mut self, key: K, value: V) -> Self
+    pub fn with_metadata<K, V>(mut self, key: K, value: V) -> Self
     where
         K: TryInto<MetadataKey>,
         V: TryInto<MetadataValue>,
@@ -41,6 +45,20 @@ impl<T> Response<T> {
             self.refused.get_or_insert_with(|| Box::new(error));
         }
         self
+    }
+
+    /// Sets whether the message is compressed on its way; default [`Compression::Auto`]. Messages of a stream have
+    /// [`Sender::set_compression`](crate::Sender::set_compression).
+    #[must_use]
+    pub fn with_compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// At the caller: whether the message came compressed. Of the messages of a stream
+    /// [`Streaming::was_compressed`](crate::Streaming::was_compressed) tells.
+    pub fn was_compressed(&self) -> bool {
+        self.was_compressed
     }
 
     /// The message.
@@ -59,12 +77,12 @@ impl<T> Response<T> {
     }
 
     /// What travels ahead of the message.
-    pub fn metadata_map(&self) -> &Metadata {
+    pub fn metadata(&self) -> &Metadata {
         &self.metadata
     }
 
     /// What travels ahead of the message, to be changed.
-    pub fn metadata_map_mut(&mut self) -> &mut Metadata {
+    pub fn metadata_mut(&mut self) -> &mut Metadata {
         &mut self.metadata
     }
 
@@ -101,9 +119,19 @@ impl<T> Response<T> {
             metadata: self.metadata,
             trailers: self.trailers,
             extensions: self.extensions,
+            compression: self.compression,
+            was_compressed: self.was_compressed,
             refused: self.refused,
         };
         (self.message, rest)
+    }
+
+    pub(crate) fn compression(&self) -> Compression {
+        self.compression
+    }
+
+    pub(crate) fn set_was_compressed(&mut self, was_compressed: bool) {
+        self.was_compressed = was_compressed;
     }
 
     pub(crate) fn take_refused(&mut self) -> Option<Box<MetadataError>> {
@@ -135,6 +163,8 @@ impl Response<()> {
             metadata: self.metadata,
             trailers: self.trailers,
             extensions: self.extensions,
+            compression: self.compression,
+            was_compressed: self.was_compressed,
             refused: self.refused,
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::details::Details;
-use crate::{Code, Metadata, MetadataError, Outcome};
+use crate::{Code, Metadata, MetadataError, MetadataKey, MetadataValue, Outcome};
 
 /// What most functions of this crate return.
 pub type Result<T, E = Status> = std::result::Result<T, E>;
@@ -67,12 +67,12 @@ impl Status {
     }
 
     /// What travels beside the status.
-    pub fn metadata_map(&self) -> &Metadata {
+    pub fn metadata(&self) -> &Metadata {
         &self.inner.metadata
     }
 
     /// What travels beside the status, to be changed.
-    pub fn metadata_map_mut(&mut self) -> &mut Metadata {
+    pub fn metadata_mut(&mut self) -> &mut Metadata {
         &mut self.inner.metadata
     }
 
@@ -110,10 +110,19 @@ impl Status {
         self
     }
 
-    /// Sets the metadata.
+    /// Sets the only value of a metadata key. A key or value that is not valid, or passes a limit of [`Metadata`], is
+    /// left out, since the status says more than what travels beside it; to see the error, use
+    /// [`metadata_mut`](Self::metadata_mut).
     #[must_use]
-    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
-        self.inner.metadata = metadata;
+    pub fn with_metadata<K, V>(mut self, key: K, value: V) -> Self
+    where
+        K: TryInto<MetadataKey>,
+        V: TryInto<MetadataValue>,
+        MetadataError: From<K::Error> + From<V::Error>,
+    {
+        if let Err(error) = self.inner.metadata.insert(key, value) {
+            tracing::debug!(%error, "metadata of a status is left out");
+        }
         self
     }
 
@@ -211,7 +220,9 @@ impl fmt::Display for Status {
             write!(f, "{separator}phase: {phase}")?;
             separator = ", ";
         }
-        if let Some(endpoint) = &inner.endpoint {
+        if let Some(endpoint) = &inner.endpoint
+            && !names(&inner.message, endpoint)
+        {
             write!(f, "{separator}endpoint: {endpoint}")?;
             separator = ", ";
         }
@@ -229,6 +240,17 @@ impl fmt::Display for Status {
         }
         Ok(())
     }
+}
+
+/// Whether the text has the endpoint in it already, and not only one whose port or path begins like this one's.
+fn names(text: &str, endpoint: &str) -> bool {
+    let goes_on = |rest: &str| {
+        rest.starts_with(|next: char| next.is_alphanumeric() || matches!(next, '/' | '-' | '_'))
+    };
+    text.match_indices(endpoint).any(|(at, found)| {
+        let rest = text.get(at + found.len()..);
+        !endpoint.is_empty() && !rest.is_some_and(goes_on)
+    })
 }
 
 /// What a peer wrote must not begin a line of its own in a log.

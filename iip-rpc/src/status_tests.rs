@@ -27,23 +27,54 @@ fn text_says_code_message_phase_endpoint_and_outcome() {
 }
 
 #[test]
+fn an_endpoint_that_the_message_names_is_not_said_again() {
+    let text = |message: &'static str| {
+        let status = Status::unavailable(message).with_endpoint("iip://a:80");
+        status.to_string()
+    };
+    assert_eq!(
+        text("no way to iip://a:80, it is gone"),
+        "UNAVAILABLE: no way to iip://a:80, it is gone"
+    );
+    assert_eq!(
+        text("the end of iip://a:80"),
+        "UNAVAILABLE: the end of iip://a:80"
+    );
+    assert_eq!(
+        text("no way to iip://a:8080"),
+        "UNAVAILABLE: no way to iip://a:8080 (endpoint: iip://a:80)"
+    );
+    assert_eq!(text(""), "UNAVAILABLE (endpoint: iip://a:80)");
+}
+
+#[test]
 fn parts_are_kept() {
-    let mut metadata = Metadata::new();
-    metadata.insert("k", "v").unwrap();
     let status = Status::aborted("m")
         .with_details(&b"d"[..])
-        .with_metadata(metadata)
+        .with_metadata("k", "v")
         .with_outcome(Outcome::Unknown);
     let copy = status.clone();
     assert_eq!(copy.code(), Code::Aborted);
     assert_eq!(copy.message(), "m");
     assert_eq!(&copy.details()[..], b"d");
-    assert_eq!(copy.metadata_map().get("k"), Some("v"));
+    assert_eq!(copy.metadata().get("k"), Some("v"));
     assert_eq!(copy.outcome(), Some(Outcome::Unknown));
     assert_eq!(
         format!("{status:?}"),
         r#"Status { code: Aborted, message: "m", details: b"d", metadata: {"k": "v"}, outcome: Unknown }"#
     );
+}
+
+#[test]
+fn metadata_that_cannot_travel_is_left_out_of_a_status() {
+    let status = Status::not_found("no")
+        .with_metadata("a b", "v")
+        .with_metadata("k", "two\nlines")
+        .with_metadata("k", "first")
+        .with_metadata("K", "second");
+    assert_eq!(status.code(), Code::NotFound);
+    assert_eq!(status.metadata().len(), 1);
+    assert_eq!(status.metadata().get("k"), Some("second"));
 }
 
 #[test]

@@ -19,3 +19,4 @@ pub mod elsewhere;
 pub mod fixtures;
 pub mod helloworld;
 pub mod interop;
+pub mod reference;

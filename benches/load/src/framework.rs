@@ -8,6 +8,17 @@ use bytes::Bytes;
 use crate::closed_loop::Failure;
 use crate::workload::Operation;
 
+/// Where a client connects to, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The server's address.
+    pub address: SocketAddr,
+    /// Connections that the callers share; at least 1.
+    pub connections: usize,
+    /// As in [`Framework`].
+    pub max_message: Option<usize>,
+}
+
 /// A framework under load.
 ///
 /// `max_message` is the largest message in bytes that a side is to accept; without it, the framework's default.
@@ -15,10 +26,10 @@ pub trait Framework: Send + Sync + 'static {
     /// The name in reports.
     const NAME: &'static str;
 
-    /// One connection to a server.
+    /// The connections of a client to a server; one, unless more were asked for.
     type Connection: Send + Sync + 'static;
 
-    /// One caller of a connection.
+    /// One caller.
     type Caller: Caller;
 
     /// The client's side of one server-streaming call.
@@ -31,13 +42,10 @@ pub trait Framework: Send + Sync + 'static {
         announce: fn(SocketAddr),
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// Opens one connection, ready for calls.
-    fn connect(
-        address: SocketAddr,
-        max_message: Option<usize>,
-    ) -> impl Future<Output = Result<Self::Connection, Failure>> + Send;
+    /// Opens the target's connections, ready for calls.
+    fn connect(target: Target) -> impl Future<Output = Result<Self::Connection, Failure>> + Send;
 
-    /// A caller that sends `payload` again and again. `index` counts the callers of this connection from 0.
+    /// A caller that sends `payload` again and again. `index` counts the callers from 0.
     fn caller(
         connection: &Self::Connection,
         index: usize,
@@ -64,4 +72,24 @@ pub trait Caller: Send + 'static {
 pub trait Stream: Send + 'static {
     /// Waits for the next message and [verifies](crate::verify) it; false at the end of the call.
     fn next(&mut self) -> impl Future<Output = Result<bool, Failure>> + Send;
+}
+
+/// The stream of a framework that is compared in unary calls only: [`Framework::stream`] fails with this text.
+pub enum NoStream {}
+
+impl NoStream {
+    /// Why there is none.
+    ///
+    /// # Errors
+    ///
+    /// Always.
+    pub fn refuse() -> Result<Self, Failure> {
+        Err("this program has no streams".into())
+    }
+}
+
+impl Stream for NoStream {
+    async fn next(&mut self) -> Result<bool, Failure> {
+        match *self {}
+    }
 }

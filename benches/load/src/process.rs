@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
+use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// A file of `/proc` that could not be read or understood.
@@ -42,8 +43,7 @@ pub fn cpu_time(process: u32) -> Result<Duration, ProcessError> {
             .join("schedstat");
         match fs::read_to_string(&path) {
             Ok(text) => nanos += first_number(&text).ok_or_else(|| failed(&path, None))?,
-            // The thread has ended between the listing and the reading.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && tasks.exists() => {}
+            Err(error) if is_gone(&error) && tasks.exists() => {}
             Err(error) => return Err(failed(&path, Some(error))),
         }
     }
@@ -71,6 +71,12 @@ pub fn raise_open_files() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     let _ = setrlimit(Resource::Nofile, limit);
+}
+
+/// The thread has ended between the listing and the opening, or between that and the reading.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
 }
 
 fn first_number(text: &str) -> Option<u64> {

@@ -21,3 +21,17 @@ fn a_process_that_is_not_there_is_named() {
         assert!(error.to_string().contains("4294967295"), "{error}");
     }
 }
+
+#[test]
+fn threads_may_end_while_they_are_counted() {
+    let own = std::process::id();
+    let churn = std::thread::spawn(|| {
+        for _ in 0..2_000 {
+            std::thread::spawn(|| {}).join().unwrap();
+        }
+    });
+    while !churn.is_finished() {
+        cpu_time(own).unwrap();
+    }
+    churn.join().unwrap();
+}

@@ -15,7 +15,7 @@ pub struct Measurement {
     pub framework: String,
     /// The operation's name.
     pub workload: String,
-    /// Callers on the one connection.
+    /// Callers, each with one call at a time.
     pub callers: usize,
     /// Bytes of payload each way.
     pub size: usize,

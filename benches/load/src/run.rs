@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +13,15 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::closed_loop::{Failure, Group, count, measure};
 use crate::command_line::Arguments;
-use crate::framework::{Caller, Framework};
+use crate::cores::confine;
+use crate::framework::{Caller, Framework, Target};
 use crate::process::raise_open_files;
 use crate::report::BesideMeasurement;
 use crate::streaming::{Stalled, measure_stream};
 use crate::workload::{Crowd, Load, Operation, Times, payload};
 
-/// Both sides get as many threads as the comparison's machine has cores, whatever machine it is repeated on.
+/// Unless `--cores` says otherwise, both sides get as many threads as the comparison's machine has cores, whatever
+/// machine it is repeated on.
 const WORKER_THREADS: usize = 2;
 
 /// How long opening a connection may take.
@@ -61,9 +64,13 @@ fn command<F: Framework>() -> Result<(), Failure> {
     }
 }
 
-fn runtime() -> io::Result<Runtime> {
+/// With `cores`, a runtime of so many threads on as many cores.
+fn runtime(cores: Option<usize>) -> io::Result<Runtime> {
+    if let Some(cores) = cores {
+        confine(cores)?;
+    }
     Builder::new_multi_thread()
-        .worker_threads(WORKER_THREADS)
+        .worker_threads(cores.unwrap_or(WORKER_THREADS))
         .enable_all()
         .build()
 }
@@ -77,29 +84,36 @@ fn print_line(line: &str) -> io::Result<()> {
 fn server<F: Framework>(mut arguments: Arguments) -> Result<(), Failure> {
     let listen = arguments.required("--listen")?;
     let max_message = arguments.optional("--max-message")?;
+    let cores = arguments.optional("--cores")?;
     arguments.finish()?;
     raise_open_files();
-    // Run as a task: the thread that blocks is not one of the runtime's two, and the accept loop should be.
-    let runtime = runtime()?;
+    // Run as a task: the thread that blocks is not one of the runtime's, and the accept loop should be.
+    let runtime = runtime(cores)?;
     runtime.block_on(runtime.spawn(F::serve(listen, max_message, |address| {
         let _ = print_line(&address.to_string());
     })))?
 }
 
 /// What every measuring command is told.
-struct Target {
-    address: SocketAddr,
-    max_message: Option<usize>,
+struct Order {
+    target: Target,
+    cores: Option<usize>,
     /// The server's process.
     server: Option<u32>,
     times: Times,
 }
 
-impl Target {
+impl Order {
     fn read(arguments: &mut Arguments) -> Result<Self, Failure> {
         Ok(Self {
-            address: arguments.required("--addr")?,
-            max_message: arguments.optional("--max-message")?,
+            target: Target {
+                address: arguments.required("--addr")?,
+                connections: arguments
+                    .optional::<NonZeroUsize>("--connections")?
+                    .map_or(1, NonZeroUsize::get),
+                max_message: arguments.optional("--max-message")?,
+            },
+            cores: arguments.optional("--cores")?,
             server: arguments.optional("--server-pid")?,
             times: Times {
                 warm_up: seconds(arguments.optional("--warm-up")?.unwrap_or(0.5))?,
@@ -108,10 +122,11 @@ impl Target {
         })
     }
 
-    /// A runtime and, on one of its threads, a connection.
+    /// A runtime and, on one of its threads, the connections.
     fn connect<F: Framework>(&self) -> Result<(Runtime, Arc<F::Connection>), Failure> {
-        let runtime = runtime()?;
-        let connecting = runtime.spawn(connect::<F>(self.address, self.max_message));
+        raise_open_files();
+        let runtime = runtime(self.cores)?;
+        let connecting = runtime.spawn(connect::<F>(self.target));
         let connection = runtime.block_on(connecting)??;
         Ok((runtime, Arc::new(connection)))
     }
@@ -125,17 +140,17 @@ fn report(runtime: Runtime, measurement: &impl Serialize) -> Result<(), Failure>
 }
 
 fn client<F: Framework>(mut arguments: Arguments) -> Result<(), Failure> {
-    let target = Target::read(&mut arguments)?;
+    let order = Order::read(&mut arguments)?;
     let load = Load {
         operation: arguments.required::<Operation>("--workload")?,
         callers: arguments.required("--callers")?,
         size: arguments.required("--size")?,
-        times: target.times,
+        times: order.times,
     };
     let stalled = arguments.optional("--stalled")?.unwrap_or(0);
     arguments.finish()?;
 
-    let (runtime, connection) = target.connect::<F>()?;
+    let (runtime, connection) = order.connect::<F>()?;
     let stalled = runtime.block_on(Stalled::begin::<F>(&connection, stalled))?;
     let callers = (0..load.callers).map(|index| {
         F::caller(
@@ -145,33 +160,33 @@ fn client<F: Framework>(mut arguments: Arguments) -> Result<(), Failure> {
             payload(index, load.size),
         )
     });
-    let measurement = measure(runtime.handle(), F::NAME, load, target.server, callers)?;
+    let measurement = measure(runtime.handle(), F::NAME, load, order.server, callers)?;
     runtime.block_on(stalled.read_on())?;
     report(runtime, &measurement)
 }
 
 fn stream<F: Framework>(mut arguments: Arguments) -> Result<(), Failure> {
-    let target = Target::read(&mut arguments)?;
+    let order = Order::read(&mut arguments)?;
     let size = arguments.required("--size")?;
     let count = arguments.required("--messages")?;
     arguments.finish()?;
 
-    let (runtime, connection) = target.connect::<F>()?;
+    let (runtime, connection) = order.connect::<F>()?;
     // Read by a task on one of the runtime's threads, as a program would.
     let measuring = runtime.spawn(async move {
-        measure_stream::<F>(&connection, size, count, target.times, target.server).await
+        measure_stream::<F>(&connection, size, count, order.times, order.server).await
     });
     let measurement = runtime.block_on(measuring)??;
     report(runtime, &measurement)
 }
 
 fn beside<F: Framework>(mut arguments: Arguments) -> Result<(), Failure> {
-    let target = Target::read(&mut arguments)?;
+    let order = Order::read(&mut arguments)?;
     let small: Crowd = arguments.required("--small")?;
     let bulk: Crowd = arguments.required("--bulk")?;
     arguments.finish()?;
 
-    let (runtime, connection) = target.connect::<F>()?;
+    let (runtime, connection) = order.connect::<F>()?;
     let mut index = 0..;
     let groups = [small, bulk].map(|crowd| Group {
         callers: index
@@ -181,7 +196,7 @@ fn beside<F: Framework>(mut arguments: Arguments) -> Result<(), Failure> {
             .collect(),
         pause: crowd.pause,
     });
-    let counted = count(runtime.handle(), target.times, target.server, groups.into())?;
+    let counted = count(runtime.handle(), order.times, order.server, groups.into())?;
     let measurement = BesideMeasurement::new(F::NAME, small, bulk, &counted);
     report(runtime, &measurement)
 }
@@ -193,11 +208,16 @@ fn idle<F: Framework>(mut arguments: Arguments) -> Result<(), Failure> {
     arguments.finish()?;
     raise_open_files();
 
-    let runtime = runtime()?;
+    let target = Target {
+        address,
+        connections: 1,
+        max_message: None,
+    };
+    let runtime = runtime(None)?;
     let open = runtime.block_on(runtime.spawn(async move {
         let mut open = Vec::with_capacity(connections);
         for _ in 0..connections {
-            let connection = connect::<F>(address, None).await?;
+            let connection = connect::<F>(target).await?;
             F::caller(&connection, 0, Operation::Echo, payload(0, IDLE_PAYLOAD))
                 .call()
                 .await?;
@@ -212,13 +232,19 @@ fn idle<F: Framework>(mut arguments: Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn connect<F: Framework>(
-    address: SocketAddr,
-    max_message: Option<usize>,
-) -> Result<F::Connection, Failure> {
-    match tokio::time::timeout(CONNECT_TIMEOUT, F::connect(address, max_message)).await {
+async fn connect<F: Framework>(target: Target) -> Result<F::Connection, Failure> {
+    match tokio::time::timeout(CONNECT_TIMEOUT, F::connect(target)).await {
         Ok(connected) => connected,
-        Err(_) => Err(format!("no connection to {address} within {CONNECT_TIMEOUT:?}").into()),
+        Err(_) => {
+            let Target {
+                address,
+                connections,
+                ..
+            } = target;
+            let text =
+                format!("no {connections} connections to {address} within {CONNECT_TIMEOUT:?}");
+            Err(text.into())
+        }
     }
 }
 

@@ -4,7 +4,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{Caller, Failure, Framework, Operation, Stalled, Stream, Times, measure_stream};
+use crate::{
+    Caller, Failure, Framework, Operation, Stalled, Stream, Target, Times, measure_stream,
+};
 
 /// Its connection is the number of messages after which its streams end.
 struct Endless;
@@ -19,7 +21,7 @@ impl Framework for Endless {
         Ok(())
     }
 
-    async fn connect(_: SocketAddr, _: Option<usize>) -> Result<u64, Failure> {
+    async fn connect(_: Target) -> Result<u64, Failure> {
         Ok(u64::MAX)
     }
 

@@ -73,7 +73,7 @@ pub struct Times {
 pub struct Load {
     /// What the handler does.
     pub operation: Operation,
-    /// Callers on the one connection, each with one call at a time; at least 1.
+    /// Callers, each with one call at a time; at least 1.
     pub callers: usize,
     /// Bytes of payload in a request and in its response.
     pub size: usize,

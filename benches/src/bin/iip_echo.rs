@@ -1,10 +1,13 @@
-//! The load on this project: generated client and server over TCP, everything at its defaults.
+//! The load on this project: generated client and server over TCP, everything but the number of connections at
+//! its defaults.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use bytes::Bytes;
-use iip_load::{BURN, Caller, Failure, Framework, Operation, Stream, burn, payload, verify};
+use iip_load::{
+    BURN, Caller, Failure, Framework, Operation, Stream, Target, burn, payload, verify,
+};
 use iip_rpc::{Channel, Request, Response, Sender, Server, Status, Streaming};
 
 #[allow(missing_docs, unreachable_pub, reason = "generated")]
@@ -79,13 +82,16 @@ impl Framework for Iip {
         Ok(())
     }
 
-    async fn connect(address: SocketAddr, max_message: Option<usize>) -> Result<Channel, Failure> {
-        // What is compared is one connection. It is also what the defaults come to: the pool opens a second one only
-        // for more calls at a time than a connection has channels.
-        let mut channel = Channel::builder(format!("iip://{address}")).max_connections(1);
-        if let Some(bytes) = max_message {
+    async fn connect(target: Target) -> Result<Channel, Failure> {
+        // One connection is also what the defaults come to: the pool opens a second one only for more calls at a time
+        // than a connection has channels.
+        let mut channel = Channel::builder(format!("iip://{}", target.address))
+            .min_connections(target.connections)
+            .max_connections(target.connections);
+        if let Some(bytes) = target.max_message {
             channel = channel.max_message(bytes);
         }
+        // The others follow at once, long before the warm-up is over.
         Ok(channel.connect().await?)
     }
 

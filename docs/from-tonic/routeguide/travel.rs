@@ -2,7 +2,6 @@
 
 use std::error::Error;
 
-use async_stream::stream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -56,11 +55,7 @@ pub(crate) async fn travel(address: &str) -> Result<(), Box<dyn Error>> {
 
     // Many messages, one answer.
     let route = [melk, nowhere, melk];
-    let points = stream! {
-        for point in route {
-            yield point;
-        }
-    };
+    let points = tokio_stream::iter(route);
     let summary = guide.record_route(points).await?.into_inner();
     println!("travelled {} km", summary.distance / 1000);
     check(summary.point_count == 3, "three points were passed")?;

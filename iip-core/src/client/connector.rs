@@ -49,7 +49,7 @@ async fn run(pool: Weak<Pool>) {
                 state.failure = Some(Arc::new(failure));
                 state.hold = true;
                 drop(state);
-                strong.changed.notify_waiters();
+                strong.waiting.wake_all();
             }
         }
     }

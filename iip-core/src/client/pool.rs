@@ -1,14 +1,14 @@
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Instant;
 
-use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
 use super::backoff::Backoff;
 use super::config::ClientBuilder;
-use crate::conn::{Connection, Observer, now};
+use super::line::{Line, Place};
+use crate::conn::{Connection, Observer, Usage, now};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::transport::{Address, ConnectError};
 
@@ -27,8 +27,8 @@ pub(super) struct Pool {
     /// Those on which calls may begin.
     connections: RwLock<Vec<Member>>,
     pub(super) state: Mutex<State>,
-    waiting: AtomicUsize,
-    pub(super) changed: Notify,
+    /// Calls that wait for a connection with a free channel.
+    pub(super) waiting: Line,
 }
 
 /// A connection and since when it is there.
@@ -110,8 +110,7 @@ impl Client {
             config,
             connections: RwLock::default(),
             state: Mutex::new(state),
-            waiting: AtomicUsize::new(0),
-            changed: Notify::new(),
+            waiting: Line::default(),
         };
         Self {
             pool: Arc::new(pool),
@@ -126,6 +125,19 @@ impl Client {
     /// Connections on which calls may begin now.
     pub fn connections(&self) -> usize {
         self.pool.read().len()
+    }
+
+    /// What calls hold now of the connections on which calls may begin.
+    pub fn usage(&self) -> Usage {
+        let mut sum = Usage::default();
+        for member in self.pool.read().iter() {
+            let usage = member.connection.usage();
+            sum.connections += usage.connections;
+            sum.calls += usage.calls;
+            sum.abandoned += usage.abandoned;
+            sum.lent += usage.lent;
+        }
+        sum
     }
 
     /// A connection on which a call may begin: the one with the fewest calls in flight. Waits for one to be made, or to
@@ -143,7 +155,12 @@ impl Client {
     ///
     /// Dropping the future loses nothing.
     pub async fn ready(&self, deadline: Option<Instant>) -> Result<Connection, Error> {
-        match self.pool.pick() {
+        // Nobody overtakes those who wait.
+        let free = match self.pool.is_awaited() {
+            true => None,
+            false => self.pool.pick(),
+        };
+        match free {
             Some(connection) => Ok(connection),
             None => self.pool.wait(deadline).await,
         }
@@ -195,23 +212,33 @@ impl Pool {
 
     /// Waits for a connection with a free channel, and sees to it that one is made if there may be more.
     async fn wait(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Connection, Error> {
-        let _waiting = Waiting::enter(self)?;
+        self.check(&self.state())?;
+        let mut place = self.enter()?;
         loop {
-            let changed = self.changed.notified();
-            let mut changed = std::pin::pin!(changed);
-            // From here on no change is missed.
-            changed.as_mut().enable();
+            let turn = poll_fn(|context| place.poll_turn(context));
+            match deadline {
+                None => turn.await,
+                Some(at) => timeout_at(at.into(), turn)
+                    .await
+                    .map_err(|_| self.too_late())?,
+            }
+            // A change from here on is another turn.
             if let Some(connection) = self.pick() {
                 return Ok(connection);
             }
             self.grow()?;
-            match deadline {
-                None => changed.await,
-                Some(at) => timeout_at(at.into(), changed)
-                    .await
-                    .map_err(|_| self.too_late())?,
-            }
         }
+    }
+
+    fn enter(&self) -> Result<Place<'_>, Error> {
+        let most = self.config.max_waiting;
+        self.waiting.enter(most).ok_or_else(|| {
+            let text = format!(
+                "{most} calls wait for a free channel to {} already (max_waiting, max_connections)",
+                self.name
+            );
+            Error::new(ErrorKind::QueueFull, Outcome::NotSent, text)
+        })
     }
 
     fn too_late(&self) -> Error {
@@ -231,20 +258,13 @@ impl Pool {
         Error::new(ErrorKind::Deadline, Outcome::NotSent, text)
     }
 
-    /// Asks for what is lacking: channels of the connections there are, or one more connection.
-    fn grow(self: &Arc<Self>) -> Result<(), Error> {
-        let mut state = self.state();
+    /// Why waiting makes no sense, if it does not.
+    fn check(&self, state: &State) -> Result<(), Error> {
         if state.closed {
             let text = format!("the client of {} was closed", self.name);
             return Err(Error::new(ErrorKind::Closed, Outcome::NotSent, text));
         }
-        let (have, growing) = {
-            let members = self.read();
-            // Every one of them is asked.
-            let growing = members.iter().filter(|member| member.connection.grow());
-            (members.len(), growing.count() > 0)
-        };
-        if have == 0
+        if self.read().is_empty()
             && state.dialing
             && !self.config.wait_for_ready
             && let Some(failure) = &state.failure
@@ -252,10 +272,24 @@ impl Pool {
             return Err(Error::new(
                 ErrorKind::Connect,
                 Outcome::NotSent,
-                format!("no connection to {}", self.name),
+                // What follows, of the attempt that failed, names the address.
+                "no connection",
             )
             .with_source(Arc::clone(failure)));
         }
+        Ok(())
+    }
+
+    /// Asks for what is lacking: channels of the connections there are, or one more connection.
+    fn grow(self: &Arc<Self>) -> Result<(), Error> {
+        let mut state = self.state();
+        self.check(&state)?;
+        let (have, growing) = {
+            let members = self.read();
+            // Every one of them is asked.
+            let growing = members.iter().filter(|member| member.connection.grow());
+            (members.len(), growing.count() > 0)
+        };
         if have < self.config.max_connections && !growing {
             state.demand = true;
             self.dial(&mut state);
@@ -295,7 +329,7 @@ impl Pool {
 
     /// Whether a call waits.
     pub(super) fn is_awaited(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0
+        self.waiting.len() > 0
     }
 
     /// Lets go of connections that take no more calls, and sees to their replacement.
@@ -314,6 +348,7 @@ impl Pool {
                 usable
             });
         }
+        let lost = !gone.is_empty();
         let mut state = self.state();
         for (connection, since) in gone {
             connection.close();
@@ -324,7 +359,11 @@ impl Pool {
             self.dial(&mut state);
         }
         drop(state);
-        self.changed.notify_waiters();
+        if lost {
+            self.waiting.wake_all();
+        } else {
+            self.waiting.wake_one();
+        }
     }
 
     fn close(&self) {
@@ -332,7 +371,7 @@ impl Pool {
         for member in self.read().iter() {
             member.connection.close();
         }
-        self.changed.notify_waiters();
+        self.waiting.wake_all();
     }
 }
 
@@ -350,29 +389,5 @@ impl Observer for PoolObserver {
         if let Some(pool) = self.0.upgrade() {
             pool.sweep();
         }
-    }
-}
-
-/// A call's place in the queue for a channel.
-struct Waiting<'a>(&'a Pool);
-
-impl<'a> Waiting<'a> {
-    fn enter(pool: &'a Pool) -> Result<Self, Error> {
-        let before = pool.waiting.fetch_add(1, Ordering::Relaxed);
-        let place = Self(pool);
-        if before >= pool.config.max_waiting {
-            let text = format!(
-                "{before} calls wait for a free channel to {} already (max_waiting, max_connections)",
-                pool.name
-            );
-            return Err(Error::new(ErrorKind::QueueFull, Outcome::NotSent, text));
-        }
-        Ok(place)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -141,6 +141,17 @@ impl Connection {
         self.shared.lock().session.ended().cloned()
     }
 
+    /// What calls hold of the connection now.
+    pub fn usage(&self) -> Usage {
+        let state = self.shared.lock();
+        Usage {
+            connections: 1,
+            calls: state.session.in_flight(),
+            abandoned: state.session.abandoned(),
+            lent: state.session.lent(),
+        }
+    }
+
     /// Takes no further call, and ends the connection when every call has its answer.
     pub fn close(&self) {
         let mut state = self.shared.lock();
@@ -151,6 +162,22 @@ impl Connection {
             driver.wake();
         }
     }
+}
+
+/// What calls hold of a client's connections at one moment. All but `connections` is 0 when no call is in progress and
+/// every call that was given up has been answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Connections on which calls may begin.
+    pub connections: usize,
+    /// Calls in progress, one channel each.
+    pub calls: usize,
+    /// Calls that were given up, and whose answer the server still owes: each keeps its channel until then
+    /// (`docs/protocol.md`, section 4.1).
+    pub abandoned: usize,
+    /// Credit that is lent to responses beyond the windows they began with, bytes (section 13.2).
+    pub lent: u64,
 }
 
 impl fmt::Debug for Connection {

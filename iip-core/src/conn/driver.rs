@@ -7,11 +7,12 @@ use bytes::BytesMut;
 use tokio::time::Sleep;
 
 use super::socket::Socket;
-use crate::session::{Batch, Ended};
+use crate::memory;
+use crate::session::{Batch, Ended, Output};
 use crate::transport::Io;
 
-/// Most bytes read before others get their turn, so that a peer who never pauses does not starve them.
-const READ_BUDGET: usize = 256 * 1024;
+/// Most bytes read, and written, before others get their turn, so that a peer who never pauses does not starve them.
+const BUDGET: usize = 256 * 1024;
 
 /// How long a quiet connection keeps its buffers.
 const QUIET: Duration = Duration::from_secs(1);
@@ -43,7 +44,7 @@ pub(crate) trait Endpoint: Send + 'static {
     /// instead; `yielded` counts how often that was done since something was read or written.
     fn transmit(
         &mut self,
-        output: &mut Vec<u8>,
+        output: &mut Output,
         written: usize,
         yielded: u8,
         waker: &Waker,
@@ -152,13 +153,13 @@ pub(crate) async fn drive<T: Io, E: Endpoint>(io: T, endpoint: E) {
 impl<T: Io, E: Endpoint> Driver<T, E> {
     /// Reads, writes and acts until there is nothing to do but wait.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
-        let mut budget = READ_BUDGET;
+        let (mut to_read, mut to_write) = (BUDGET, BUDGET);
         loop {
             let read = match std::mem::take(&mut self.writes_first) {
                 true => Progress::Some,
-                false => self.poll_input(cx, &mut budget),
+                false => self.poll_input(cx, &mut to_read),
             };
-            let wrote = self.poll_output(cx);
+            let wrote = self.poll_output(cx, &mut to_write);
             if wrote == Progress::AfterWoken && read != Progress::Yield {
                 self.poll_timer(cx);
                 return Poll::Ready(Turn::AfterWoken);
@@ -233,7 +234,10 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
         }
     }
 
-    fn poll_output(&mut self, cx: &mut Context<'_>) -> Progress {
+    fn poll_output(&mut self, cx: &mut Context<'_>, budget: &mut usize) -> Progress {
+        if *budget == 0 {
+            return Progress::Yield;
+        }
         if !self.socket.has_output() {
             let yielded = if self.status.ended {
                 u8::MAX
@@ -264,6 +268,7 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
             Poll::Ready(Ok(count)) => {
                 self.yielded = 0;
                 self.written += count;
+                *budget = budget.saturating_sub(count);
                 Progress::Some
             }
             Poll::Ready(Err(error)) => {
@@ -340,6 +345,7 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
         if self.quiet_at.is_some_and(|at| at <= now) {
             self.quiet_at = None;
             self.socket.shrink();
+            memory::release_idle();
             self.endpoint.shrink();
         }
         self.endpoint.timeout(now);

@@ -16,7 +16,7 @@ use super::connection::Connection;
 use super::driver::{Endpoint, Status, Transmit, drive, now};
 use super::shared::Observer;
 use crate::error::{ErrorKind, Outcome};
-use crate::session::{Batch, ClientConfig, Ended, Format, Payload};
+use crate::session::{Batch, ClientConfig, Ended, Format, Output, Payload};
 use crate::transport::Io;
 use crate::wire::{ChannelId, Decoded, Decoder, FrameKind, MAX_DATA, Path, encode_frame};
 
@@ -233,40 +233,45 @@ async fn an_end_or_a_write_of_nothing_ends_the_connection() {
     assert_eq!(end_of(broken).await, Ended::Io(io::ErrorKind::BrokenPipe));
 }
 
-/// What the socket did not accept whole was not sent.
-#[tokio::test(start_paused = true)]
-async fn the_last_byte_decides_whether_a_call_may_have_run() {
+/// The error of a call that is never answered, over a socket that accepts so many bytes of it and then no more.
+async fn unanswered(accepted: usize, deadline: Option<Instant>) -> crate::Error {
     let grant = b"\x05/sys/new_channel\0\0\0\0\0\0\0\0\x19{\"code\":0,\"channel_id\":1}";
     let request_length = "\x01/sys/new_channel\0________{}".len();
-    let call_length = "\x01/echo\0________hello".len();
-    for accepted in 0..=call_length {
-        let mut writes = VecDeque::from([Ok(request_length)]);
-        writes.extend((accepted > 0).then_some(Ok(accepted)));
-        let connection = start(Scripted {
-            reads: [Ok(grant.to_vec())].into(),
-            writes,
-        });
-        ready(&connection).await;
-        let path = Path::from_static("/echo");
+    let mut writes = VecDeque::from([Ok(request_length)]);
+    writes.extend((accepted > 0).then_some(Ok(accepted)));
+    let connection = start(Scripted {
+        reads: [Ok(grant.to_vec())].into(),
+        writes,
+    });
+    ready(&connection).await;
+    let path = Path::from_static("/echo");
+    let payload = Payload::Whole("hello".into());
+    match connection.call(&path, Format::Raw, payload, deadline).await {
+        Err(CallFailure::Failed(error)) => error,
+        _ => panic!("{accepted}: no error"),
+    }
+}
+
+const CALL_LENGTH: usize = "\x01/echo\0________hello".len();
+
+/// What the socket did not accept whole when it was lost was not sent.
+#[tokio::test(start_paused = true)]
+async fn the_last_byte_decides_whether_a_call_may_have_run() {
+    for accepted in 0..CALL_LENGTH {
+        let error = unanswered(accepted, None).await;
+        let seen = (error.kind(), error.outcome());
+        assert_eq!(seen, (&ErrorKind::Closed, Outcome::NotSent), "{accepted}");
+    }
+}
+
+/// What the socket has not accepted when the time is over, it may accept later.
+#[tokio::test(start_paused = true)]
+async fn a_call_on_its_way_may_run_after_its_deadline() {
+    for accepted in 0..=CALL_LENGTH {
         let deadline = now() + Duration::from_secs(1);
-        let call = connection.call(
-            &path,
-            Format::Raw,
-            Payload::Whole("hello".into()),
-            Some(deadline),
-        );
-        let Err(CallFailure::Failed(error)) = call.await else {
-            panic!("{accepted}: no error");
-        };
-        let outcome = match accepted == call_length {
-            true => Outcome::Unknown,
-            false => Outcome::NotSent,
-        };
-        assert_eq!(
-            (error.kind(), error.outcome()),
-            (&ErrorKind::Deadline, outcome),
-            "{accepted}"
-        );
+        let error = unanswered(accepted, Some(deadline)).await;
+        let seen = (error.kind(), error.outcome());
+        assert_eq!(seen, (&ErrorKind::Deadline, Outcome::Unknown), "{accepted}");
         assert_eq!(now(), deadline);
     }
 }
@@ -298,7 +303,7 @@ impl Endpoint for Counting {
         self.0.lock().unwrap().received += received;
     }
 
-    fn transmit(&mut self, _: &mut Vec<u8>, _: usize, _: u8, _: &Waker) -> Transmit {
+    fn transmit(&mut self, _: &mut Output, _: usize, _: u8, _: &Waker) -> Transmit {
         self.0.lock().unwrap().transmits += 1;
         Transmit::Nothing
     }

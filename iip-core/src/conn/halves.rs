@@ -11,7 +11,6 @@ use super::shared::{ClientShared, Failure};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::session::{
     CallId, Cancelled, Chunk, ClientSession, Delivery, Format, MIN_WINDOW, OpenOptions, Payload,
-    SEND_AHEAD,
 };
 use crate::wire::Path;
 
@@ -61,7 +60,7 @@ impl CallSender {
             drop(state);
             return Poll::Ready(Err(over(shared, ended.as_ref())));
         }
-        if state.session.unsent(*call) < SEND_AHEAD {
+        if state.session.has_room(*call) {
             return Poll::Ready(Ok(()));
         }
         register(&mut state.slots.entry(call.channel).sender, cx.waker());

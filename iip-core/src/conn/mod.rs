@@ -13,7 +13,7 @@ mod driver_tests;
 mod socket_tests;
 
 pub use call::{CallFailure, CallFuture};
-pub use connection::Connection;
+pub use connection::{Connection, Usage};
 pub(crate) use driver::{Alarm, Endpoint, Status, Transmit, drive, now};
 pub use halves::{CallReceiver, CallSender};
 pub(crate) use shared::{Observer, Wakeups};

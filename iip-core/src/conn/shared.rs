@@ -8,10 +8,10 @@ use bytes::{Bytes, BytesMut};
 
 use super::driver::{Alarm, Endpoint, Status, Transmit, now};
 use crate::error::{Error, ErrorKind, Outcome};
-use crate::session::ChannelTable;
 use crate::session::{
     Batch, CallId, ClientEvent, ClientSession, Encodings, Ended, ErrorReply, Profile,
 };
+use crate::session::{ChannelTable, Output};
 
 /// Wakers gathered under a lock, to be woken after it is released.
 #[derive(Debug, Default)]
@@ -50,7 +50,10 @@ pub(super) struct Slot {
 #[derive(Debug)]
 pub(super) enum Failure {
     Refused(ErrorReply),
-    TooLarge(usize),
+    TooLarge {
+        limit: usize,
+        budget: bool,
+    },
     Expired {
         may_have_run: bool,
     },
@@ -156,12 +159,19 @@ impl ClientShared {
                     reply.message.escape_debug()
                 ),
             ),
-            Failure::TooLarge(limit) => Error::new(
+            Failure::TooLarge { limit, budget } => Error::new(
                 ErrorKind::TooLarge,
                 Outcome::Unknown,
-                format!(
-                    "the response of {endpoint} is larger than this client's limit of {limit} bytes (max_message)"
-                ),
+                if budget {
+                    format!(
+                        "with the response of {endpoint} this client would hold more than {limit} bytes for the \
+                         connection (receive_budget)"
+                    )
+                } else {
+                    format!(
+                        "the response of {endpoint} is larger than this client's limit of {limit} bytes (max_message)"
+                    )
+                },
             ),
             Failure::Expired { may_have_run } => Error::new(
                 ErrorKind::Deadline,
@@ -274,7 +284,8 @@ impl ClientEndpoint {
                     slot.unread += data.len();
                     if slot.unread > self.max_unread {
                         let limit = self.max_unread;
-                        self.fail(state, call, Failure::TooLarge(limit));
+                        let budget = true;
+                        self.fail(state, call, Failure::TooLarge { limit, budget });
                         continue;
                     }
                     slot.received.push_back(data);
@@ -288,11 +299,15 @@ impl ClientEndpoint {
                 ClientEvent::Refused { call, reply } => {
                     self.fail(state, call, Failure::Refused(reply));
                 }
-                ClientEvent::TooLarge { call, limit } => {
-                    self.fail(state, call, Failure::TooLarge(limit));
+                ClientEvent::TooLarge {
+                    call,
+                    limit,
+                    budget,
+                } => {
+                    self.fail(state, call, Failure::TooLarge { limit, budget });
                 }
                 ClientEvent::Expired { call } => {
-                    let may_have_run = state.session.may_have_run(call);
+                    let may_have_run = state.session.expire(call);
                     self.fail(state, call, Failure::Expired { may_have_run });
                 }
                 ClientEvent::Writable { call } => {
@@ -355,7 +370,7 @@ impl Endpoint for ClientEndpoint {
 
     fn transmit(
         &mut self,
-        output: &mut Vec<u8>,
+        output: &mut Output,
         written: usize,
         yielded: u8,
         waker: &Waker,

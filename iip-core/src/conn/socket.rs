@@ -1,4 +1,4 @@
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 
-use crate::transport::Io;
+use crate::session::{MAX_CHUNK, Output, Sink};
+use crate::transport::{Io, acknowledge_at_once};
 
 /// Size of the first read buffer. Small, because most connections of a large server are idle; it doubles whenever a
 /// read fills it.
@@ -18,6 +19,9 @@ const MAX_READ: usize = 64 * 1024;
 /// How much of a large frame is made room for at a time: memory follows what arrives, not what was announced.
 const MAX_STEP: usize = 64 * 1024;
 
+/// Most parts written in one call: what is handed out at a time seldom has more.
+const MAX_PARTS: usize = 64;
+
 /// Output buffers larger than this are given back when they are empty.
 const MAX_KEPT: usize = 256 * 1024;
 
@@ -27,20 +31,22 @@ pub(super) struct Socket<T> {
     io: T,
     pub(super) input: BytesMut,
     read_size: usize,
-    pub(super) output: Vec<u8>,
-    written: usize,
+    /// A frame is arriving that is larger than those of native peers.
+    in_large_frame: bool,
+    pub(super) output: Output,
     /// Since when the peer has not accepted a byte.
     blocked_since: Option<Instant>,
 }
 
 impl<T: Io> Socket<T> {
     pub(super) fn new(io: T) -> Self {
+        let output = Output::new(io.is_write_vectored());
         Self {
             io,
             input: BytesMut::new(),
             read_size: MIN_READ,
-            output: Vec::new(),
-            written: 0,
+            in_large_frame: false,
+            output,
             blocked_since: None,
         }
     }
@@ -61,12 +67,16 @@ impl<T: Io> Socket<T> {
         if count == spare && self.read_size < MAX_READ {
             self.read_size *= 2;
         }
+        self.in_large_frame = missing > MAX_CHUNK || (self.in_large_frame && missing > 0);
+        if self.in_large_frame && count < missing {
+            acknowledge_at_once(&self.io);
+        }
         Poll::Ready(Ok(count))
     }
 
     /// Whether bytes wait to be written.
     pub(super) fn has_output(&self) -> bool {
-        self.written < self.output.len()
+        !self.output.is_empty()
     }
 
     /// Writes once. The count is what the socket accepted.
@@ -75,8 +85,16 @@ impl<T: Io> Socket<T> {
         cx: &mut Context<'_>,
         now: impl FnOnce() -> Instant,
     ) -> Poll<io::Result<usize>> {
-        let rest = self.output.get(self.written..).unwrap_or_default();
-        let Poll::Ready(result) = Pin::new(&mut self.io).poll_write(cx, rest) else {
+        let io = Pin::new(&mut self.io);
+        let polled = match self.output.whole() {
+            Some(bytes) => io.poll_write(cx, bytes),
+            None => {
+                let mut slices = [IoSlice::new(&[]); MAX_PARTS];
+                let count = self.output.parts(&mut slices);
+                io.poll_write_vectored(cx, slices.get(..count).unwrap_or_default())
+            }
+        };
+        let Poll::Ready(result) = polled else {
             if self.blocked_since.is_none() {
                 self.blocked_since = Some(now());
             }
@@ -86,14 +104,8 @@ impl<T: Io> Socket<T> {
         match result? {
             0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             count => {
-                self.written += count;
-                if !self.has_output() {
-                    self.written = 0;
-                    self.output.clear();
-                    if self.output.capacity() > MAX_KEPT {
-                        self.output = Vec::new();
-                    }
-                }
+                self.output.advance(count);
+                self.output.shrink(MAX_KEPT);
                 Poll::Ready(Ok(count))
             }
         }
@@ -110,9 +122,7 @@ impl<T: Io> Socket<T> {
             self.input = BytesMut::new();
             self.read_size = MIN_READ;
         }
-        if self.output.is_empty() {
-            self.output = Vec::new();
-        }
+        self.output.shrink(0);
     }
 
     /// Says that nothing more is sent, and reads what still comes, so that closing does not destroy what the peer has

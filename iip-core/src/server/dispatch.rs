@@ -11,10 +11,12 @@ use tokio::task::AbortHandle;
 
 use super::frames::{Inbound, Inbox, Link};
 use super::route::{Failure, Incoming, Runner};
-use super::shared::{Running, ServerShared, ServerState};
+use super::shared::{Polls, Running, ServerShared, ServerState};
 use super::task::Task;
 use crate::conn::{Endpoint, Status, Transmit, Wakeups, now};
-use crate::session::{Batch, CallId, Encodings, Ended, ErrorReply, Payload, Profile, ServerEvent};
+use crate::session::{
+    Batch, CallId, Encodings, Ended, ErrorReply, Output, Payload, Profile, ServerEvent,
+};
 use crate::wire::Path;
 
 /// How long handlers that are not known yet may keep the connection from its other calls in one batch. What is left of
@@ -30,6 +32,7 @@ pub(super) struct ServerEndpoint {
     events: VecDeque<ServerEvent>,
     replies: Vec<(CallId, Answer)>,
     spawned: Vec<Spawned>,
+    spare: Vec<Arc<Polls>>,
     /// Calls whose clients gave them up, with their routes.
     cancelled: Vec<(CallId, usize)>,
     /// Calls polled in place so far, wrapping.
@@ -52,6 +55,7 @@ struct Spawned {
     call: CallId,
     route: usize,
     abort: AbortHandle,
+    polls: Arc<Polls>,
     deadline: Option<Instant>,
 }
 
@@ -100,6 +104,7 @@ impl ServerEndpoint {
             events: VecDeque::new(),
             replies: Vec::new(),
             spawned: Vec::new(),
+            spare: Vec::new(),
             cancelled: Vec::new(),
             turn: 0,
             encodings: Encodings::NONE,
@@ -332,12 +337,14 @@ impl ServerEndpoint {
             .deadline()
             .or_else(|| shared.run_limit(limited, arrived));
         shared.core.running.fetch_add(1, Ordering::Relaxed);
+        let polls = self.spare.pop().unwrap_or_default();
         let task = Task {
             shared: Arc::clone(&shared),
             call,
             route: Arc::clone(&entry.route),
             index,
             runner,
+            polls: Arc::clone(&polls),
             enveloped,
             measure: !in_place,
             done: false,
@@ -347,6 +354,7 @@ impl ServerEndpoint {
             call,
             route: index,
             abort,
+            polls,
             deadline,
         });
     }
@@ -378,10 +386,14 @@ impl ServerEndpoint {
             }
             let running = Running {
                 abort: spawned.abort,
+                polls: spawned.polls,
                 route: spawned.route,
                 abandoned: false,
             };
             state.running.insert(spawned.call, running);
+        }
+        if self.spare.is_empty() {
+            std::mem::swap(&mut self.spare, &mut state.spare);
         }
         for (call, route) in std::mem::take(&mut self.cancelled) {
             self.cancel(state, call, route);
@@ -433,7 +445,7 @@ impl ServerEndpoint {
     }
 }
 
-/// Stops the handler of a call at its next await; it counts until it has ended. False: it has.
+/// Stops the handler of a call at its next await; if it is not at one, it counts until it has ended. False: it has.
 fn stop(state: &mut ServerState, call: CallId) -> bool {
     let Some(running) = state.running.get_mut(&call) else {
         return false;
@@ -443,9 +455,9 @@ fn stop(state: &mut ServerState, call: CallId) -> bool {
         state.running.remove(&call);
         return false;
     }
-    running.abandoned = true;
+    running.abandoned = running.polls.give_up();
+    state.abandoned += usize::from(running.abandoned);
     running.abort.abort();
-    state.abandoned += 1;
     true
 }
 
@@ -462,7 +474,7 @@ impl Endpoint for ServerEndpoint {
 
     fn transmit(
         &mut self,
-        output: &mut Vec<u8>,
+        output: &mut Output,
         _written: usize,
         yielded: u8,
         waker: &Waker,
@@ -559,7 +571,11 @@ impl Endpoint for ServerEndpoint {
     }
 
     fn shrink(&mut self) {
-        self.shared.lock().session.shrink();
+        let mut state = self.shared.lock();
+        state.session.shrink();
+        state.spare = Vec::new();
+        drop(state);
+        self.spare = Vec::new();
         self.events = VecDeque::new();
         self.replies = Vec::new();
         self.spawned = Vec::new();

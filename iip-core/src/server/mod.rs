@@ -22,6 +22,8 @@ mod admission_tests;
 #[cfg(test)]
 mod builder_tests;
 #[cfg(test)]
+mod dispatch_tests;
+#[cfg(test)]
 mod listener_tests;
 #[cfg(test)]
 mod placement_tests;
@@ -34,4 +36,4 @@ pub use handler::{FutureRunner, Handler, StreamHandler, handler_fn};
 pub use handler_error::HandlerError;
 pub use listener::Listener;
 pub use route::{Failure, Incoming, Peer, Reply, Route, Runner};
-pub use serve::{Report, Server};
+pub use serve::{Load, Report, Server};

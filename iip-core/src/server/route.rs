@@ -41,7 +41,7 @@ pub trait Runner: Future<Output = Reply> + Send {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Peer {
-    /// Its address, or the credentials of a Unix peer.
+    /// Its address, or the credentials of a Unix peer, which are asked for once, when it connects.
     pub address: PeerAddr,
 }
 

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -33,6 +34,34 @@ pub struct Report {
     pub cut_connections: usize,
 }
 
+/// What the calls of a server hold. Each number is of the moment; all are 0 when no call is in progress, also none whose
+/// caller has given it up and whose handler has not ended yet.
+#[derive(Clone)]
+pub struct Load {
+    connections: Arc<Connections>,
+}
+
+impl Load {
+    /// Handlers that have not ended, those apart which ended at their first poll.
+    pub fn handlers(&self) -> usize {
+        self.connections.core.running.load(Ordering::Relaxed)
+    }
+
+    /// Bytes held in unfinished and queued messages, and in those that handlers have not taken.
+    pub fn held(&self) -> usize {
+        self.connections.core.held.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Load")
+            .field("handlers", &self.handlers())
+            .field("held", &self.held())
+            .finish()
+    }
+}
+
 impl Server {
     pub(super) fn new(listeners: Vec<Listener>, connections: Arc<Connections>) -> Self {
         Self {
@@ -55,6 +84,13 @@ impl Server {
     /// How many connections there are and were refused.
     pub fn stats(&self) -> AdmissionStats {
         self.connections.admission.stats()
+    }
+
+    /// A view of what the calls of all connections hold, which tells the present while the server serves.
+    pub fn load(&self) -> Load {
+        Load {
+            connections: Arc::clone(&self.connections),
+        }
     }
 
     /// Serves until the future is dropped.

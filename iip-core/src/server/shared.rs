@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use super::frames::{Inbox, Link};
 use super::handler_error::HandlerError;
 use super::route::{Peer, Router};
 use crate::conn::Alarm;
-use crate::session::{CallId, Chunk, Payload, SEND_AHEAD, ServerSession};
+use crate::session::{CallId, Chunk, Payload, ServerSession};
 
 /// What all connections of a server share.
 pub(super) struct ServerCore {
@@ -34,9 +34,43 @@ pub(super) struct ServerCore {
 /// A handler that went into a task.
 pub(super) struct Running {
     pub(super) abort: AbortHandle,
+    pub(super) polls: Arc<Polls>,
     pub(super) route: usize,
-    /// The framework gave the answer; the handler has not ended yet.
+    /// The framework gave the answer while the handler was being polled, which nothing can stop; it has not ended yet.
     pub(super) abandoned: bool,
+}
+
+/// Most [`Polls`] that are kept for the next handlers of a connection.
+const MOST_SPARE: usize = 1024;
+
+/// Whether the handler of a task is being polled, and whether it was given up.
+///
+/// A handler that waits when it is given up is never polled again: it costs nothing more, even where the runtime has
+/// not come to drop it yet. Only one that is being polled goes on, for as long as it likes.
+#[derive(Default)]
+pub(super) struct Polls(AtomicU8);
+
+impl Polls {
+    const POLLED: u8 = 1;
+    const GIVEN_UP: u8 = 2;
+
+    /// Begins a poll. False: the handler was given up, and must not be polled any more.
+    pub(super) fn begin(&self) -> bool {
+        self.0.fetch_or(Self::POLLED, Ordering::AcqRel) & Self::GIVEN_UP == 0
+    }
+
+    pub(super) fn end(&self) {
+        self.0.fetch_and(!Self::POLLED, Ordering::AcqRel);
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.0.load(Ordering::Acquire) & Self::GIVEN_UP != 0
+    }
+
+    /// Gives the handler up. Whether it is being polled.
+    pub(super) fn give_up(&self) -> bool {
+        self.0.fetch_or(Self::GIVEN_UP, Ordering::AcqRel) & Self::POLLED != 0
+    }
 }
 
 /// Hashes the calls of a connection. Their numbers are the session's own and no peer can choose them, so that the hash
@@ -71,6 +105,8 @@ pub(super) struct ServerState {
     pub(super) session: ServerSession<Arc<Router>>,
     pub(super) running: HashMap<CallId, Running, ByCall>,
     pub(super) abandoned: usize,
+    /// Of handlers that have ended, for the next ones: a call costs no memory of its own beside its task.
+    pub(super) spare: Vec<Arc<Polls>>,
     pub(super) inboxes: HashMap<CallId, Inbox>,
     /// What the session held when the server's total was brought up to date.
     pub(super) counted: usize,
@@ -98,6 +134,7 @@ impl ServerShared {
                 session,
                 running: HashMap::default(),
                 abandoned: 0,
+                spare: Vec::new(),
                 inboxes: HashMap::new(),
                 counted: 0,
                 unread: 0,
@@ -150,6 +187,9 @@ impl ServerShared {
         let mut state = self.lock();
         if let Some(running) = state.running.remove(&call) {
             state.abandoned -= usize::from(running.abandoned);
+            if !running.polls.is_given_up() && state.spare.len() < MOST_SPARE {
+                state.spare.push(running.polls);
+            }
         }
         let inbox = state.inboxes.remove(&call);
         let unread = inbox.as_ref().map_or(0, Inbox::unread);
@@ -252,7 +292,7 @@ impl Link for ServerShared {
         if state.closed || !state.session.is_owed(call) {
             return Poll::Ready(false);
         }
-        if state.session.unsent(call) < SEND_AHEAD {
+        if state.session.has_room(call) {
             return Poll::Ready(true);
         }
         match state.inboxes.get_mut(&call) {

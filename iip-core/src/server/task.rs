@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use super::route::{Failure, Reply, Route, Runner};
-use super::shared::ServerShared;
+use super::shared::{Polls, ServerShared};
 use crate::session::{CallId, Payload};
 
 /// A call whose handler was not ready at once.
@@ -15,6 +15,7 @@ pub(super) struct Task {
     pub(super) route: Arc<dyn Route>,
     pub(super) index: usize,
     pub(super) runner: Pin<Box<dyn Runner>>,
+    pub(super) polls: Arc<Polls>,
     pub(super) enveloped: bool,
     /// Whether the first poll is yet to be timed.
     pub(super) measure: bool,
@@ -29,8 +30,13 @@ impl Task {
     }
 
     fn poll_handler(&mut self, cx: &mut Context<'_>) -> Poll<Option<Payload>> {
+        if !self.polls.begin() {
+            // The runtime drops the task in place of the next poll.
+            return Poll::Pending;
+        }
         let begun = self.measure.then(Instant::now);
         let polled = catch_unwind(AssertUnwindSafe(|| self.runner.as_mut().poll(cx)));
+        self.polls.end();
         if let Some(begun) = begun {
             self.measure = false;
             if let Some(entry) = self.shared.core.router.entries.get(self.index) {

@@ -2,19 +2,33 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
-/// How much more than has arrived is made room for when there is none.
-const GROWTH: usize = 3;
+use crate::memory::make_room;
+use crate::wire::record::{RecordKind, decode_header, decode_varint, encode_header};
 
 /// A message of several frames on its way to becoming one piece. Its memory grows with what has arrived, never with
 /// what was announced.
+///
+/// Of records, those that hold the parts of one message become one record that holds it whole, so that nobody has to copy
+/// it once more.
 #[derive(Debug)]
 pub(crate) struct Assembly {
     data: BytesMut,
+    /// The data are records.
+    records: bool,
+    begun: Option<Begun>,
     received: usize,
     limit: usize,
     refused: bool,
     started: Instant,
     last: Instant,
+}
+
+/// A message of which parts are missing.
+#[derive(Debug)]
+struct Begun {
+    /// Where its record begins.
+    at: usize,
+    missing: u64,
 }
 
 /// What became of a piece given to an [`Assembly`].
@@ -31,9 +45,12 @@ pub(crate) enum Added {
 }
 
 impl Assembly {
-    pub(crate) fn new(limit: usize, now: Instant) -> Self {
+    /// Of at most `limit` bytes; `records`: they are records.
+    pub(crate) fn new(limit: usize, records: bool, now: Instant) -> Self {
         Self {
             data: BytesMut::new(),
+            records,
+            begun: None,
             received: 0,
             limit,
             refused: false,
@@ -46,7 +63,7 @@ impl Assembly {
     pub(crate) fn refused(limit: usize, now: Instant) -> Self {
         Self {
             refused: true,
-            ..Self::new(limit, now)
+            ..Self::new(limit, false, now)
         }
     }
 
@@ -70,21 +87,94 @@ impl Assembly {
             self.refuse();
             return Added::TooLarge;
         }
-        let spare = self.data.capacity() - self.data.len();
-        if spare < data.len() {
-            // Four times what has arrived: twice would copy a large message once more on its way.
-            let wanted = self.data.len().saturating_mul(GROWTH).max(data.len());
-            let allowed = self.limit.saturating_sub(self.data.len());
-            self.data.reserve(wanted.min(allowed).max(data.len()));
+        if self.records {
+            self.add_records(data);
+        } else {
+            make_room(&mut self.data, data.len(), self.limit);
+            self.data.extend_from_slice(data);
         }
-        self.data.extend_from_slice(data);
         Added::Kept
+    }
+
+    /// Adds records. What cannot be read is added as it is, for the reader to say so.
+    fn add_records(&mut self, mut records: &[u8]) {
+        while let Ok(Some((kind, length, header))) = decode_header(records)
+            && let Some((record, rest)) = usize::try_from(length)
+                .ok()
+                .and_then(|length| records.split_at_checked(header.checked_add(length)?))
+        {
+            let payload = record.get(header..).unwrap_or_default();
+            if !self.add_part(kind, payload) {
+                self.copy(record, 0);
+            }
+            records = rest;
+        }
+        if !records.is_empty() {
+            self.abandon_message();
+            self.copy(records, 0);
+        }
+    }
+
+    /// What has begun will not be whole: a failure, or a mistake that the reader sees by the parts which follow.
+    fn abandon_message(&mut self) {
+        if let Some(begun) = self.begun.take() {
+            self.data.truncate(begun.at);
+        }
+    }
+
+    /// Adds a part of a message to the rest of it. False: the record is something else.
+    fn add_part(&mut self, kind: RecordKind, payload: &[u8]) -> bool {
+        let part = payload.len() as u64;
+        match &mut self.begun {
+            None if kind.without_compressed() == RecordKind::MESSAGE_START => {
+                let Ok((total, taken)) = decode_varint(payload) else {
+                    return false;
+                };
+                let Some(missing) = total.checked_sub(part - taken as u64) else {
+                    return false;
+                };
+                let compressed = kind.0 & RecordKind::COMPRESSED;
+                let whole = RecordKind(RecordKind::MESSAGE.0 | compressed);
+                let at = self.data.len();
+                self.copy(&encode_header(whole, total), missing);
+                self.copy(payload.get(taken..).unwrap_or_default(), missing);
+                self.begun = (missing > 0).then_some(Begun { at, missing });
+                true
+            }
+            Some(begun)
+                if kind == RecordKind::MESSAGE_PART && part > 0 && part <= begun.missing =>
+            {
+                begun.missing -= part;
+                let missing = begun.missing;
+                if missing == 0 {
+                    self.begun = None;
+                }
+                self.copy(payload, missing);
+                true
+            }
+            Some(_) if kind.is_skippable() => true,
+            Some(_) => {
+                self.abandon_message();
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// Copies bytes, after which `missing` ones will come.
+    fn copy(&mut self, bytes: &[u8], missing: u64) {
+        let missing = usize::try_from(missing).unwrap_or(usize::MAX);
+        let expected = self.data.len().saturating_add(bytes.len());
+        let expected = expected.saturating_add(missing).min(self.limit);
+        make_room(&mut self.data, bytes.len(), expected);
+        self.data.extend_from_slice(bytes);
     }
 
     /// Lets go of what was kept, and of what follows.
     pub(crate) fn refuse(&mut self) {
         self.refused = true;
         self.data = BytesMut::new();
+        self.begun = None;
     }
 
     pub(crate) fn is_refused(&self) -> bool {

@@ -241,6 +241,42 @@ fn who_gives_up_what_was_not_sent_says_nothing() {
     assert!(!rig.session.push(call, chunk(message(1)), false));
 }
 
+/// What is encoded goes out, whether its call has expired or not.
+#[test]
+fn what_expires_may_have_run_unless_it_was_taken_back() {
+    let mut rig = client();
+    let call = rig.typed(b"x");
+    assert!(!rig.session.may_have_run(call), "it was not written yet");
+    assert!(rig.session.expire(call));
+    rig.release(call);
+    assert_eq!(rig.sent().len(), 2, "the request, and its CANCEL");
+    rig.frame(5, "/", call.channel.0, &response_data(0, TRAILER));
+    // Taken back: nothing of it goes out.
+    let call = rig.open("/t.S/M", typed(), chunks([&message(9)[..]]));
+    assert!(!rig.session.expire(call));
+    rig.release(call);
+    assert!(rig.sent().is_empty());
+    // A handler that gets it whole never sees what is cut short; one that gets it in parts does.
+    for (path, more, runs) in [("/t.S/M", false, false), ("/t.S/F", true, true)] {
+        let options = OpenOptions { more, ..typed() };
+        let parts = [
+            chunk(start(100_000, 16_000)),
+            chunk(part(16_000)),
+            chunk(part(16_000)),
+        ];
+        let call = rig.open(path, options, Payload::from(parts.to_vec()));
+        assert_eq!(rig.sent().len(), 2, "the third waits for credit");
+        assert_eq!(rig.session.expire(call), runs);
+        let last = rig.sent();
+        assert_eq!((last.len(), last[0].kind), (1, 3));
+        rig.release(call);
+        rig.sent();
+    }
+    // Raw requests cannot be cut short.
+    let raw = rig.raw(b"x");
+    assert!(rig.session.expire(raw));
+}
+
 #[test]
 fn a_request_waits_for_credit_and_others_do_not() {
     let mut rig = client();
@@ -386,6 +422,23 @@ fn replies_that_wait_for_credit_do_not_pause_reading() {
     let call = rig.call();
     rig.answer(call, message(100));
     assert_eq!(rig.sent().len(), 1);
+}
+
+#[test]
+fn a_response_that_waits_for_credit_is_not_cut_by_a_drain() {
+    let mut rig = server();
+    rig.frame(1, "/t.S/M", 2, &request_data(0, &message(1)));
+    let call = rig.call();
+    let parts = [start(48_000, 16_000), part(16_000), part(16_000)];
+    let response = Payload::from(parts.map(chunk).to_vec());
+    assert!(rig.session.respond(call, response));
+    rig.session.drain();
+    tell(&mut rig, &request_data(0, &[21, 0]));
+    rig.sent();
+    assert!(!rig.session.has_output() && !rig.session.is_drained(rig.now));
+    tell(&mut rig, &request_data(0, &window(2, 0, 48_000)));
+    assert_eq!(rig.sent()[0].kind, 7);
+    assert!(rig.session.is_drained(rig.now));
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub(super) const HELLO: &str = "/sys/hello";
 pub(super) const NEW_CHANNEL: &str = "/sys/new_channel";
 /// Path by which the reference's clients give a channel up.
 pub(super) const DELETE_CHANNEL: &str = "/sys/delete_channel";
+/// Path of the reference's counters; every server answers it in a few bytes.
+pub(super) const SERVER_COUNT: &str = "/sys/server_count";
 /// Path of the connection's event stream.
 pub(super) const EVENTS: &str = "/sys/events";
 

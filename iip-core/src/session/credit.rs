@@ -15,6 +15,11 @@ pub const MIN_WINDOW: u32 = 32 * 1024;
 /// Largest window that a call grows to, bytes.
 const MAX_WINDOW: u64 = 4 * 1024 * 1024;
 
+/// How far ahead of what has arrived the rest of a large message is granted, bytes. What is granted fills the buffers of
+/// the network, behind which every small call has to wait: a millisecond at 2 GB/s. It also is the most that is sent in one
+/// round trip: 2 GB/s at a millisecond.
+const AHEAD: u64 = 2 * 1024 * 1024;
+
 /// Most credit there can be on one call.
 const MAX_CREDIT: u64 = i64::MAX as u64;
 
@@ -105,6 +110,8 @@ pub(crate) struct Inflow {
     carried: u64,
     /// Taken from the pool: what is granted beyond the window, and what the window has grown by.
     lent: u64,
+    /// Up to where the pool covers grants. Beyond what is granted while a large message arrives.
+    covered: u64,
     last_grant: Option<Instant>,
 }
 
@@ -119,6 +126,7 @@ impl Inflow {
             missing: 0,
             carried: 0,
             lent: 0,
+            covered: window,
             last_grant: None,
         }
     }
@@ -176,7 +184,12 @@ impl Inflow {
                 return Grant::Later;
             }
             self.lent += lacking;
-            return self.raise(target);
+            self.covered = self.covered.max(target);
+            let ahead = self.used.saturating_add(AHEAD);
+            if self.granted > ahead - AHEAD / 2 {
+                return Grant::Nothing;
+            }
+            return self.raise(target.min(ahead));
         }
         if base.saturating_sub(self.granted) < self.window / 2 {
             return Grant::Nothing;
@@ -194,6 +207,7 @@ impl Inflow {
     fn raise(&mut self, target: u64) -> Grant {
         let bytes = target.saturating_sub(self.granted);
         self.granted = self.granted.max(target);
+        self.covered = self.covered.max(self.granted);
         match bytes {
             0 => Grant::Nothing,
             bytes => Grant::Bytes(bytes),
@@ -216,7 +230,7 @@ impl Inflow {
 
     /// Gives back what is not needed any more.
     fn settle(&mut self, pool: &mut Pool) {
-        let needed = self.lendable(self.granted);
+        let needed = self.lendable(self.covered);
         pool.give_back(self.lent.saturating_sub(needed), 0);
         self.lent = self.lent.min(needed);
     }

@@ -145,8 +145,13 @@ pub enum Ended {
     Idle,
     /// The socket failed.
     Io(std::io::ErrorKind),
-    /// The server does not accept this version of the protocol.
-    Version,
+    /// The two sides speak no common version of the protocol (`docs/protocol.md`, section 5).
+    Version {
+        /// The version that this side speaks.
+        ours: i64,
+        /// The one nearest to it that the peer speaks.
+        theirs: i64,
+    },
     /// The peer did not answer a ping or the hello in time.
     Silent(&'static str),
 }
@@ -164,7 +169,10 @@ impl fmt::Display for Ended {
             Self::Locally => f.write_str("the connection was closed on this side"),
             Self::Idle => f.write_str("the connection was idle for too long"),
             Self::Io(kind) => write!(f, "the socket failed: {kind}"),
-            Self::Version => f.write_str("the server speaks no common version of the protocol"),
+            Self::Version { ours, theirs } => write!(
+                f,
+                "no common version of the protocol: this side speaks {ours}, the peer {theirs}"
+            ),
             Self::Silent(what) => write!(f, "the peer did not answer {what} in time"),
         }
     }

@@ -98,6 +98,8 @@ pub enum ClientEvent {
         call: CallId,
         /// The limit, bytes.
         limit: usize,
+        /// Whether it is the limit of what is held for the whole connection (`receive_budget`), and not of one message.
+        budget: bool,
     },
     /// The call's deadline has passed. It is still to be released.
     Expired {

@@ -417,7 +417,7 @@ fn violations_have_numbers_channels_and_texts() {
         (Ended::Locally, "on this side"),
         (Ended::Idle, "idle"),
         (Ended::Io(std::io::ErrorKind::BrokenPipe), "broken pipe"),
-        (Ended::Version, "version"),
+        (Ended::Version { ours: 1, theirs: 2 }, "version"),
         (Ended::Silent("a ping"), "a ping"),
     ] {
         assert!(ended.to_string().contains(part), "{ended}");

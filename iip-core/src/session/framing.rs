@@ -23,6 +23,7 @@ impl Framing {
         }
     }
 
+    /// A frame of small parts.
     pub(super) fn encode(
         &self,
         out: &mut Vec<u8>,
@@ -31,8 +32,21 @@ impl Framing {
         head: &[u8],
         body: &[u8],
     ) {
+        self.encode_head(out, call, place, head, body.len());
+        out.extend_from_slice(body);
+    }
+
+    /// A frame up to its last part, which has `rest` bytes and is to follow.
+    pub(super) fn encode_head(
+        &self,
+        out: &mut Vec<u8>,
+        call: CallId,
+        place: (bool, bool),
+        head: &[u8],
+        rest: usize,
+    ) {
         let prefix = self.envelope.map(|(flags, seq)| envelope(flags, seq));
-        let length = prefix.map_or(0, |p| p.len()) + head.len() + body.len();
+        let length = prefix.map_or(0, |p| p.len()) + head.len() + rest;
         let path = match &self.path {
             Some(path) if self.response => path.path(),
             // Requests of several frames go to native servers only, which read the path of the first.
@@ -46,7 +60,6 @@ impl Framing {
             out.extend_from_slice(&prefix);
         }
         out.extend_from_slice(head);
-        out.extend_from_slice(body);
     }
 
     /// Bytes of data left for the payload in each frame.

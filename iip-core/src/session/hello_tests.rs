@@ -141,8 +141,13 @@ fn another_version_ends_the_client() {
             0,
             format!("{{\"code\":0,\"v\":{version}}}").as_bytes(),
         );
-        assert_eq!(rig.session.ended(), Some(&Ended::Version));
-        assert!(rig.session.ended().unwrap().to_string().contains("version"));
+        let theirs = version;
+        let ended = rig.session.ended().unwrap();
+        assert_eq!(*ended, Ended::Version { ours: 1, theirs });
+        assert_eq!(
+            ended.to_string(),
+            format!("no common version of the protocol: this side speaks 1, the peer {version}")
+        );
     }
 }
 
@@ -402,7 +407,8 @@ fn a_client_that_is_too_new_is_told_the_version() {
     let mut rig = ServerRig::new(Limits::default());
     rig.frame(1, "/sys/hello", 0, br#"{"v":3,"min":2}"#);
     assert_eq!(HelloReply::parse(&rig.sent()[0].data).unwrap().version, 1);
-    assert_eq!(rig.session.ended(), Some(&Ended::Version));
+    let (ours, theirs) = (1, 2);
+    assert_eq!(rig.session.ended(), Some(&Ended::Version { ours, theirs }));
     // One that can still speak this version is served.
     let mut rig = ServerRig::new(Limits::default());
     rig.frame(1, "/sys/hello", 0, br#"{"v":2,"min":1}"#);

@@ -21,14 +21,15 @@ impl Default for KeepAlive {
 }
 
 impl KeepAlive {
-    /// How long nothing may be received, with calls in flight, until a ping is sent; default 10 s.
+    /// How long nothing may be received, with calls in flight, until a ping is sent; default 10 s. To a plain server it
+    /// is a request for its counters.
     #[must_use]
     pub fn interval(mut self, value: Duration) -> Self {
         self.interval = value.min(LONGEST);
         self
     }
 
-    /// The same without calls in flight; default 5 minutes. Must stay below the server's idle time-out (default 10
+    /// The same without calls in flight, towards native servers; default 5 minutes. Must stay below the server's idle time-out (default 10
     /// minutes), or idle connections are lost and opened again.
     #[must_use]
     pub fn idle_interval(mut self, value: Duration) -> Self {
@@ -76,6 +77,11 @@ impl Pinger {
     pub(crate) fn received(&mut self, now: Instant) {
         self.last_read = now;
         self.outstanding = None;
+    }
+
+    /// Whether a ping is unanswered.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.outstanding.is_some()
     }
 
     fn due(&self, busy: bool) -> Instant {

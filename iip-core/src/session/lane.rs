@@ -8,6 +8,7 @@ use super::channel::CallId;
 use super::cost::{Counted, Counting, PIECE};
 use super::credit::Outflow;
 use super::framing::Framing;
+use super::output::Sink;
 use super::payload::Chunk;
 
 /// A piece up to this size is put behind the one before in the same frame, if that still waits. Copying a larger one
@@ -107,28 +108,26 @@ impl Item {
     }
 
     /// Encodes the next frame; true if it was the item's last one.
-    pub(super) fn encode_next(&mut self, out: &mut Vec<u8>) -> bool {
+    pub(super) fn encode_next(&mut self, out: &mut impl Sink) -> bool {
+        let (framing, call) = (&self.framing, self.call);
+        let place = (self.first, self.last);
         match &mut self.body {
             Body::Chunk(chunk) => {
-                self.framing.encode(
-                    out,
-                    self.call,
-                    (self.first, self.last),
-                    chunk.head(),
-                    &chunk.body,
-                );
+                let body = std::mem::take(&mut chunk.body);
+                framing.encode_head(out.bytes(), call, place, chunk.head(), body.len());
+                out.put(body);
                 true
             }
             Body::Batch(data) => {
-                let place = (self.first, self.last);
-                self.framing.encode(out, self.call, place, &[], data);
+                framing.encode(out.bytes(), call, place, &[], data);
                 true
             }
             Body::Split(data) => {
-                let piece = data.split_to(data.len().min(self.framing.room()));
+                let piece = data.split_to(data.len().min(framing.room()));
                 let done = data.is_empty();
-                self.framing
-                    .encode(out, self.call, (self.first, self.last && done), &[], &piece);
+                let place = (self.first, self.last && done);
+                framing.encode_head(out.bytes(), call, place, &[], piece.len());
+                out.put(piece);
                 self.first = false;
                 done
             }

@@ -162,8 +162,8 @@ setters! {
     control_rate: u32;
     /// Channel requests and pings accepted at once; default 1,000.
     control_burst: u32;
-    /// Calls of one connection that were answered by the framework while their handler still runs; default 100.
-    /// Beyond it new calls are refused.
+    /// Calls of one connection that were answered by the framework while their handler runs on without an await, so that
+    /// it cannot be stopped; default 100. Beyond it new calls are refused.
     max_abandoned: usize;
     /// Credit that each call begins with in either direction, bytes; default and least 32 KiB. It grows to 4 MiB by
     /// itself for calls that need more.

@@ -61,7 +61,7 @@ fn a_message_of_a_plain_peer_has_at_most_max_plain_message_bytes() {
         rig.frame(4, "/raw", 1, &vec![0; limit]);
         rig.frame(7, "/raw", 1, &[0]);
         assert!(
-            matches!(rig.events()[..], [ClientEvent::TooLarge { limit: of, .. }] if of == limit)
+            matches!(rig.events()[..], [ClientEvent::TooLarge { limit: of, budget: false, .. }] if of == limit)
         );
     }
 }

@@ -150,6 +150,17 @@ fn sixteen_messages_are_assembled_at_a_time() {
     assert_eq!(rig.calls().len(), 3);
 }
 
+/// The answer names the limit that was exceeded, and its setting.
+fn over_budget(answer: &[u8]) {
+    let reply = ErrorReply::parse(answer).unwrap();
+    assert_eq!(reply.code, 111);
+    assert!(
+        reply.message.contains("100000 bytes") && reply.message.contains("(receive_budget)"),
+        "{}",
+        reply.message
+    );
+}
+
 #[test]
 fn the_receive_budget_bounds_all_requests_together() {
     let limits = Limits::default().receive_budget(100_000);
@@ -158,14 +169,14 @@ fn the_receive_budget_bounds_all_requests_together() {
     // Under assembly, by header and at once; waiting behind another; alone.
     rig.frame(0, "/raw", 2, &[0; 30_000]);
     rig.feed(&encode_head(2, "/raw", 2, 10_001));
-    assert_eq!(ErrorReply::parse(&rig.sent()[0].data).unwrap().code, 111);
+    over_budget(&rig.sent()[0].data);
     rig.feed(&[0; 10_001]);
     rig.frame(2, "/raw", 1, &[0; 40_000]);
     assert!(rig.sent().is_empty(), "what was refused is not held");
     rig.frame(1, "/raw", 3, &[0; 1000]);
-    assert_eq!(ErrorReply::parse(&rig.sent()[0].data).unwrap().code, 111);
+    over_budget(&rig.sent()[0].data);
     rig.frame(3, "/raw", 1, &[0; 1]);
-    assert_eq!(ErrorReply::parse(&rig.sent()[0].data).unwrap().code, 111);
+    over_budget(&rig.sent()[0].data);
     rig.frame(3, "/raw", 2, &[0; 1]);
 
     rig.frame(1, "/raw", 4, b"in work");
@@ -177,7 +188,7 @@ fn the_receive_budget_bounds_all_requests_together() {
     rig.answer(call, "y");
     let answers = rig.sent();
     assert_eq!((answers.len(), &answers[1].data[..]), (3, &b"y"[..]));
-    assert_eq!(ErrorReply::parse(&answers[2].data).unwrap().code, 111);
+    over_budget(&answers[2].data);
     // All of it is given back.
     for _ in 0..3 {
         rig.frame(0, "/raw", 1, &[0; 99_000]);

@@ -457,7 +457,7 @@ fn a_sender_hears_when_little_is_left_in_its_queue() {
     let mut rig = ServerRig::native(Limits::default(), 4);
     rig.frame(1, "/raw", 2, b"x");
     let call = rig.call();
-    assert!(rig.session.send(call, payload([0; 200_000]), false));
+    assert!(rig.session.send(call, payload([0; 120_000]), false));
     let mut out = Vec::new();
     rig.session.poll_transmit(&mut out);
     assert!(rig.events().is_empty() && rig.session.unsent(call) > 0);

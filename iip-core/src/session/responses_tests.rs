@@ -319,7 +319,7 @@ fn a_response_that_is_too_large_fails_its_call_and_is_read_past() {
         }
         let events = rig.events();
         assert!(
-            matches!(events[..], [ClientEvent::TooLarge { call: of, limit: 100_000 }] if of == call),
+            matches!(events[..], [ClientEvent::TooLarge { call: of, limit: 100_000, budget: false }] if of == call),
             "{events:?}"
         );
         if first == 5 {
@@ -387,7 +387,9 @@ fn the_receive_budget_bounds_all_responses_together() {
     rig.sent();
     rig.frame(4, "/", 2, &[0; 180_000]);
     rig.frame(4, "/", 3, &[0; 180_000]);
-    assert!(matches!(rig.events()[..], [ClientEvent::TooLarge { call, .. }] if call == two));
+    assert!(
+        matches!(rig.events()[..], [ClientEvent::TooLarge { call, limit: 330_000, budget: true }] if call == two)
+    );
     rig.frame(7, "/", 2, &[0; 90_000]);
     assert_eq!(rig.responses()[0].0, one);
     rig.frame(7, "/", 3, b"x");

@@ -9,9 +9,11 @@ use std::collections::{HashMap, VecDeque};
 use bytes::Bytes;
 
 use super::channel::CallId;
+use super::cost::PIECE;
 use super::credit::{MIN_WINDOW, Outflow};
 use super::framing::Framing;
 use super::lane::{Body, Item, Lane, MERGED};
+use super::output::{SMALL_STEP, Sink};
 use super::payload::{Chunk, MAX_CHUNK, Payload};
 use crate::wire::ChannelId;
 
@@ -19,13 +21,19 @@ use crate::wire::ChannelId;
 const QUANTUM: usize = 16 * 1024;
 
 /// Unsent bytes at which whoever sends piece by piece waits.
-pub(crate) const SEND_AHEAD: usize = 2 * MAX_CHUNK;
+const SEND_AHEAD: usize = 2 * MAX_CHUNK;
 
-/// Unsent bytes at which it goes on: early enough for the next piece to be there before the last one is out.
-const SEND_AGAIN: usize = SEND_AHEAD / 2;
+/// The same for a sender whose credit covers them: a reader that keeps up is given much at a time, since each turn costs
+/// both sides a wake-up.
+const SEND_FAR_AHEAD: usize = 4 * SEND_AHEAD;
 
-/// Bytes handed to the driver at a time. Small, so that what is queued meanwhile gets in between.
-const TRANSMIT_TARGET: usize = 64 * 1024;
+/// Unsent bytes at which such a sender goes on: early enough for the next piece to be there before the last one is out.
+const fn again(ahead: usize) -> usize {
+    ahead / 2
+}
+
+/// Parts of messages are encoded at once while less than this waits behind the encoded ones, bytes.
+const ENCODED_AT_ONCE: usize = 64 * 1024;
 
 /// What [`SendQueue::withdraw`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,7 +131,7 @@ impl SendQueue {
             Payload::Whole(data)
                 if !queued_before
                     && data.len() <= framing.room().min(MAX_CHUNK)
-                    && (first && last || self.ready.len() < TRANSMIT_TARGET) =>
+                    && (first && last || self.ready.len() < ENCODED_AT_ONCE) =>
             {
                 framing.encode(&mut self.ready, call, (first, last), &[], &data);
                 Some(self.handed_out + self.ready.len() as u64)
@@ -374,7 +382,17 @@ impl SendQueue {
         self.ready.len() + self.urgent.len() + self.queued.saturating_sub(self.waiting)
     }
 
-    /// Unsent bytes in the queue of one channel.
+    /// Whether whoever sends a call piece by piece may add one.
+    pub(crate) fn has_room(&self, call: CallId) -> bool {
+        let Some(lane) = self.lanes.get(&call.channel) else {
+            return true;
+        };
+        let covered = |flow: &Outflow| flow.allows((lane.queued + PIECE) as u64);
+        lane.queued < SEND_AHEAD
+            || lane.queued < SEND_FAR_AHEAD && self.flows.get(&call).is_some_and(covered)
+    }
+
+    #[cfg(test)]
     pub(crate) fn queued_on(&self, channel: ChannelId) -> usize {
         self.lanes.get(&channel).map_or(0, |lane| lane.queued)
     }
@@ -442,17 +460,15 @@ impl SendQueue {
         result
     }
 
-    /// Moves bytes to send to the end of `out`, at most about 64 KiB unless small frames alone are more. Of what waits
+    /// Moves bytes to send to the end of `out`, at most about a step unless small frames alone are more. Of what waits
     /// in queues a chunk goes out each time, however much small frames there are.
-    pub(crate) fn transmit(&mut self, out: &mut Vec<u8>) {
+    pub(crate) fn transmit(&mut self, out: &mut impl Sink) {
         let before = out.len();
-        out.append(&mut self.urgent);
-        if out.is_empty() {
-            std::mem::swap(out, &mut self.ready);
-        } else {
-            out.append(&mut self.ready);
+        if !self.urgent.is_empty() {
+            out.append(&mut self.urgent);
         }
-        let target = (out.len() + 1).max(before + TRANSMIT_TARGET);
+        out.append(&mut self.ready);
+        let target = (out.len() + 1).max(before + self.step(out.step()));
         while out.len() < target {
             let Some(channel) = self.turns.pop_front() else {
                 break;
@@ -495,7 +511,10 @@ impl SendQueue {
                     first,
                     last: last && done,
                     drained: lane.items.front().is_none_or(|next| next.call != call),
-                    room: before_this >= SEND_AGAIN && lane.queued < SEND_AGAIN,
+                    room: [SEND_AHEAD, SEND_FAR_AHEAD]
+                        .map(again)
+                        .iter()
+                        .any(|again| before_this >= *again && lane.queued < *again),
                 };
                 if step.first || step.last || step.drained || step.room {
                     self.steps.push(step);
@@ -508,6 +527,13 @@ impl SendQueue {
             }
         }
         self.handed_out += (out.len() - before) as u64;
+    }
+
+    /// How much of what is queued goes out at a time: an eighth, so that whoever gives it piece by piece works on the next
+    /// while the peer works on this one.
+    fn step(&self, most: usize) -> usize {
+        let queued = self.queued.saturating_sub(self.waiting);
+        most.min(queued / 8).max(SMALL_STEP)
     }
 
     /// What left its queue since the last time.

@@ -375,3 +375,35 @@ fn what_nobody_waits_for_ends_with_an_empty_frame() {
     assert_eq!(queue.withdraw(call(1)), Withdrawn::Rest);
     assert_eq!((queue.len(), queue.waiting()), (0, 0));
 }
+
+#[test]
+fn a_sender_whose_credit_covers_it_gets_further_ahead() {
+    let mut queue = SendQueue::default();
+    let framing = Framing {
+        envelope: Some((0x80, 3)),
+        ..NATIVE
+    };
+    let add = |queue: &mut SendQueue, first| {
+        let mut pieces = 0;
+        while queue.has_room(call(1)) {
+            let piece = Chunk::new(&[], Bytes::from(vec![0; PIECE])).costing(PIECE);
+            queue.push_chunk(call(1), &framing, piece, first && pieces == 0, false);
+            pieces += 1;
+        }
+        pieces
+    };
+    // What every call begins with is less than what may wait anyway.
+    assert_eq!(add(&mut queue, true), 4);
+    transmit(&mut queue);
+    assert!(queue.is_empty(), "it waits for credit");
+    assert!(queue.grant(ChannelId(1), 3, 1 << 20, Some(call(1))));
+    queue.take_steps();
+    assert_eq!(add(&mut queue, false), 14);
+    // Half of what waits must be out before it goes on.
+    while !queue.take_steps().iter().any(|step| step.room) {
+        assert!(queue.queued_on(ChannelId(1)) >= 128 * 1024);
+        transmit(&mut queue);
+    }
+    assert!(queue.queued_on(ChannelId(1)) >= 64 * 1024);
+    assert!(queue.has_room(call(1)));
+}

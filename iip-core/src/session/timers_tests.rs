@@ -123,9 +123,8 @@ fn a_client_expects_the_same_of_its_server() {
     rig.feed(&[5]);
     rig.advance(SECOND * 5);
     assert_eq!(slow(rig.violation()), Some("a frame header"));
-    // But it may say nothing for as long as it likes.
+    // But while no call waits it may say nothing for as long as it likes.
     let mut rig = ClientRig::plain(ClientConfig::default());
-    rig.raw(b"x");
     rig.advance(SECOND * 100_000);
     assert_eq!(rig.session.ended(), None);
 }
@@ -421,13 +420,37 @@ fn an_idle_connection_is_pinged_rarely() {
     assert_eq!(rig.session.ended(), Some(&Ended::Silent("a ping")));
 }
 
+/// A plain server is asked for its counters, which every one answers, and only while calls wait.
 #[test]
-fn a_plain_server_is_never_pinged() {
+fn a_plain_server_is_pinged_while_calls_wait() {
+    let ping = || sent(1, "/sys/server_count", 0, b"{}");
     let mut rig = ClientRig::plain(ClientConfig::default());
-    rig.raw(b"x");
-    rig.sent();
     rig.advance(SECOND * 10_000);
     assert_eq!((rig.sent(), rig.session.ended()), (vec![], None));
+    let call = rig.raw(b"x");
+    // After a long silence the question goes ahead of the call.
+    let frames = rig.sent();
+    assert_eq!((frames.len(), &frames[0]), (2, &ping()));
+    for answer in [
+        &br#"{"PacketsSent":1}"#[..],
+        br#"{"code":102,"message":"handle error"}"#,
+    ] {
+        rig.advance(SECOND * 5 - MILLI);
+        rig.frame(5, "/sys/server_count", 0, answer);
+        assert_eq!((rig.sent(), rig.session.ended()), (vec![], None));
+        rig.advance(SECOND * 10);
+        assert_eq!(rig.sent(), [ping()]);
+    }
+    // The answer to a call will do as well.
+    rig.frame(5, "/raw", call.channel.0, b"y");
+    rig.release(call);
+    rig.advance(SECOND * 10_000);
+    assert_eq!(rig.session.ended(), None);
+    rig.frame(5, "/sys/server_count", 0, b"{}");
+    assert_eq!((rig.sent(), rig.session.ended()), (vec![], None));
+    rig.raw(b"x");
+    rig.advance(SECOND * 15);
+    assert_eq!(rig.session.ended(), Some(&Ended::Silent("a ping")));
 }
 
 #[test]

@@ -32,6 +32,7 @@ mod unix_tests;
 pub(crate) use addr::Place;
 pub use addr::{Address, AddressError};
 pub use dial::{ConnectError, connect};
+pub(crate) use io::acknowledge_at_once;
 pub use io::{Io, PeerAddr, Stream};
 pub use memory::{MemoryConnector, MemoryListener, listener as memory_listener};
 pub(crate) use tcp::bind as bind_tcp;

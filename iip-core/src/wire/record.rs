@@ -55,6 +55,15 @@ impl RecordKind {
         self.0 >= Self::FIRST_SKIPPABLE
     }
 
+    /// The kind that this one is, compressed or not.
+    #[must_use]
+    pub const fn without_compressed(self) -> Self {
+        if self.is_compressed() {
+            return Self(self.0 & !Self::COMPRESSED);
+        }
+        self
+    }
+
     /// Whether this record begins a compressed message.
     pub const fn is_compressed(self) -> bool {
         self.0 == Self::MESSAGE.0 | Self::COMPRESSED

@@ -15,6 +15,7 @@ mod raw;
 mod running;
 mod server;
 mod server_limits;
+mod simulation;
 mod streams;
 mod stress;
 mod tidy;

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use iip_core::client::Client;
+use iip_core::server::{Incoming, handler_fn};
 use iip_core::session::{Format, Limits, Payload};
 use iip_core::wire::Path;
 use iip_core::{Error, ErrorKind, Outcome};
@@ -169,6 +171,47 @@ async fn a_call_that_is_dropped_while_it_waits_gives_up_its_place() {
     }
     gate.release(1);
     limited(held).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn calls_that_wait_are_served_in_their_order() {
+    let (server, gate) = gated();
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&order);
+    let note = handler_fn(move |request: Incoming| {
+        noted.lock().unwrap().push(request.data().clone());
+        async move { Ok(request.into_data()) }
+    });
+    let server = Running::start(server.handler("/note", note).limits(calls(1))).await;
+    let client = server.builder().max_connections(1).connect().await.unwrap();
+    let held = spawn_call(&client, "/held", "x");
+    gate.entered().await;
+    let mut waiting = Vec::new();
+    for data in ["0", "gone", "1", "2", "gone", "3", "4"] {
+        waiting.push((data, spawn_call(&client, "/note", data)));
+        tokio::task::yield_now().await;
+    }
+    // One that takes the connection it is given and begins no call on it holds up nobody.
+    let idler = client.clone();
+    let idle = tokio::spawn(async move { idler.ready(None).await.map(drop) });
+    tokio::task::yield_now().await;
+    let last = spawn_call(&client, "/note", "5");
+    tokio::task::yield_now().await;
+    waiting.retain(|(data, call)| {
+        let gone = *data == "gone";
+        if gone {
+            call.abort();
+        }
+        !gone
+    });
+    gate.release(1);
+    for (_, call) in waiting {
+        limited(call).await.unwrap().unwrap();
+    }
+    limited(last).await.unwrap().unwrap();
+    limited(idle).await.unwrap().unwrap();
+    limited(held).await.unwrap().unwrap();
+    assert_eq!(*order.lock().unwrap(), ["0", "1", "2", "3", "4", "5"]);
 }
 
 #[tokio::test]

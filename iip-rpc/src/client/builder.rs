@@ -6,13 +6,31 @@ use iip_core::session::{KeepAlive, Limits};
 use iip_core::transport::{Address, AddressError, TcpOptions};
 
 use super::Channel;
-use crate::compression::{supported, told};
+use crate::compression::{COMPRESS_FROM, Packing, supported, told};
 use crate::deadline::DEFAULT_TIMEOUT;
 use crate::layer::{BoxError, BoxedService, Layer, Layers, Service};
 use crate::{Body, Encoding, Outcome, Request, Response, Status};
 
 /// Collects how a [`Channel`] is to behave; made by [`Channel::builder`]. Every setting has a default that suits a
 /// service inside a data centre.
+///
+/// A generated client is connected with one, as with an address:
+///
+/// ```
+/// # use std::time::Duration;
+/// # use iip_rpc::{Channel, Status, client::ChannelBuilder};
+/// # struct GreeterClient(Channel);
+/// # impl GreeterClient {
+/// #     async fn connect(target: impl Into<ChannelBuilder>) -> Result<Self, Status> {
+/// #         Ok(Self(Channel::connect(target).await?))
+/// #     }
+/// # }
+/// # async fn connect() -> Result<(), Status> {
+/// let server = Channel::builder("iip://127.0.0.1:9090").timeout(Duration::from_secs(2));
+/// let greeter = GreeterClient::connect(server).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it connects"]
 pub struct ChannelBuilder {
@@ -21,12 +39,14 @@ pub struct ChannelBuilder {
     timeout: Option<Duration>,
     max_message: usize,
     compress: Option<Encoding>,
+    compress_from: usize,
     accept: Vec<Encoding>,
     layers: Layers,
 }
 
 impl Channel {
-    /// Connects to `target`, for example `iip://127.0.0.1:9090` or `unix:///run/app.sock`, with the default settings.
+    /// Connects to `target`: an address, for example `iip://127.0.0.1:9090` or `unix:///run/app.sock`, or a builder with
+    /// other settings than the default ones.
     ///
     /// # Errors
     ///
@@ -35,13 +55,20 @@ impl Channel {
     /// # Cancel safety
     ///
     /// Dropping the future closes what was opened.
-    pub async fn connect(target: impl AsRef<str>) -> Result<Self, Status> {
-        Self::builder(target).connect().await
+    pub async fn connect(target: impl Into<ChannelBuilder>) -> Result<Self, Status> {
+        target.into().connect().await
     }
 
     /// Starts a channel to `target` with other settings.
     pub fn builder(target: impl AsRef<str>) -> ChannelBuilder {
         ChannelBuilder::new(target.as_ref())
+    }
+}
+
+impl<T: AsRef<str>> From<T> for ChannelBuilder {
+    /// The default settings, for this address.
+    fn from(target: T) -> Self {
+        Self::new(target.as_ref())
     }
 }
 
@@ -53,6 +80,7 @@ impl ChannelBuilder {
             timeout: Some(DEFAULT_TIMEOUT),
             max_message: 4 * 1024 * 1024,
             compress: None,
+            compress_from: COMPRESS_FROM,
             accept: supported(),
             layers: Layers::default(),
         }
@@ -77,10 +105,21 @@ impl ChannelBuilder {
         self
     }
 
-    /// Compresses the messages of requests from 1 KiB on, if the server said that it reads the encoding; default not.
-    /// Costs processor time for each of them. An encoding whose feature is not compiled in changes nothing.
+    /// Compresses the messages of requests from [`compress_from`](Self::compress_from) on, if the server said that it
+    /// reads the encoding (`docs/protocol.md`, section 6.3); default not. Costs processor time for each of them. An
+    /// encoding whose feature is not compiled in changes nothing. A request, or a message of a stream, may choose
+    /// otherwise with [`Compression`](crate::Compression).
     pub fn compress(mut self, encoding: Encoding) -> Self {
         self.compress = Some(encoding);
+        self
+    }
+
+    /// Shortest message that is compressed, bytes; default 1,024. 0: every message that gets smaller by it.
+    /// `usize::MAX`: only those that ask for it, with
+    /// [`Request::with_compression`](crate::Request::with_compression) or
+    /// [`Sender::set_compression`](crate::Sender::set_compression). Without [`compress`](Self::compress) it changes nothing.
+    pub fn compress_from(mut self, bytes: usize) -> Self {
+        self.compress_from = bytes;
         self
     }
 
@@ -195,7 +234,10 @@ impl ChannelBuilder {
         let rest = Rest {
             timeout: self.timeout,
             max_message: self.max_message,
-            compress: self.compress,
+            compress: self.compress.map(|encoding| Packing {
+                encoding,
+                from: self.compress_from,
+            }),
             layers: self.layers,
         };
         Ok((client.limits(limits), rest))
@@ -206,7 +248,7 @@ impl ChannelBuilder {
 struct Rest {
     timeout: Option<Duration>,
     max_message: usize,
-    compress: Option<Encoding>,
+    compress: Option<Packing>,
     layers: Layers,
 }
 

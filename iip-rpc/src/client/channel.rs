@@ -5,19 +5,20 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use iip_core::client::Client;
-use iip_core::conn::{CallFailure, Connection};
+use iip_core::conn::{CallFailure, Connection, Usage};
 use iip_core::session::{Format, Payload};
 use iip_core::{Error, Outcome};
 
 use super::stream::{Pump, Responses};
 use crate::body::{Callee, Kind};
+use crate::compression::Packing;
 use crate::deadline::{NO_DEADLINE, after, now, whole_microseconds};
 use crate::envelope::{self, Direction, Head, MessageBytes, Trailer};
 use crate::layer::{BoxedService, Endpoint, Layered, Layers};
 use crate::stream::Inbound;
 use crate::{
-    Body, Code, Encoding, Metadata, MethodDescriptor, MethodKind, Request, Response, RpcService,
-    Status, plain,
+    Body, Code, Metadata, MethodDescriptor, MethodKind, Request, Response, RpcService, Status,
+    plain,
 };
 
 /// Connections to a server, shared by any number of clients and calls. Cheap to clone; the connections close when
@@ -28,7 +29,7 @@ pub struct Channel {
     endpoint: Arc<str>,
     timeout: Option<Duration>,
     max_message: usize,
-    compress: Option<Encoding>,
+    compress: Option<Packing>,
     /// This channel without layers, inside its layers.
     layers: Option<Arc<Layered<BoxedService>>>,
 }
@@ -37,6 +38,11 @@ impl Channel {
     /// Where the channel leads, in canonical form.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// What calls hold now of the connections on which calls may begin.
+    pub fn usage(&self) -> Usage {
+        self.client.usage()
     }
 
     pub(super) fn new(
@@ -55,14 +61,14 @@ impl Channel {
         }
     }
 
-    pub(super) fn compressing(self, compress: Option<Encoding>) -> Self {
+    pub(super) fn compressing(self, compress: Option<Packing>) -> Self {
         Self { compress, ..self }
     }
 
     /// How requests over `connection` are compressed.
-    fn encoding(&self, connection: &Connection) -> Option<Encoding> {
+    fn packing(&self, connection: &Connection) -> Option<Packing> {
         self.compress
-            .filter(|encoding| connection.encodings().contains(encoding.name()))
+            .filter(|packing| connection.encodings().contains(packing.encoding.name()))
     }
 
     pub(super) fn layered(self, layers: Layers) -> Self {
@@ -116,9 +122,10 @@ impl Channel {
         &self,
         connection: &Connection,
         message: MessageBytes,
-        metadata: &Metadata,
+        request: &Request<()>,
         timeout: Timeout,
     ) -> Result<Payload, Status> {
+        let metadata = request.metadata();
         self.check(&message, connection.max_message())?;
         if !connection.is_native() {
             if !metadata.is_empty() {
@@ -138,10 +145,11 @@ impl Channel {
             Timeout::Default if self.timeout == connection.default_timeout() => None,
             Timeout::Default => Some(self.timeout.map_or(NO_DEADLINE, whole_microseconds)),
         };
-        let encoding = self.encoding(connection);
-        let (message, packed) = envelope::pack(message, encoding);
+        let packing = self.packing(connection);
+        let (message, packed) = envelope::pack(message, packing, request.compression());
+        let encoding = packing.filter(|_| packed).map(|packing| packing.encoding);
         Ok(envelope::write(
-            Head::to_record(timeout_us, metadata, encoding.filter(|_| packed)),
+            Head::to_record(timeout_us, metadata, encoding),
             message,
             Bytes::new(),
         ))
@@ -164,7 +172,9 @@ impl Channel {
         let message = inbound
             .message
             .ok_or_else(|| self.here(Status::new(Code::Internal, "the response has no message")))?;
+        let was_compressed = message.was_compressed();
         let mut response = Response::new(Body::from_message(message));
+        response.set_was_compressed(was_compressed);
         response.set_metadata(inbound.head.metadata, trailers);
         Ok(response)
     }
@@ -208,7 +218,7 @@ impl RpcService for Channel {
             .map_err(|status| self.not_sent(status))?;
         let connection = self.ready(deadline).await?;
         let native = connection.is_native();
-        let payload = self.encode(&connection, message, request.metadata_map(), timeout)?;
+        let payload = self.encode(&connection, message, &request, timeout)?;
         let data = self.send(connection, method, payload, deadline).await?;
         self.decode(native, data)
     }
@@ -236,7 +246,7 @@ impl Channel {
                 return Err(self.not_sent(Status::internal(text)));
             }
         };
-        let ((sender, receiver), encoding) = loop {
+        let ((sender, receiver), packing) = loop {
             let connection = self.ready(deadline).await?;
             if !connection.is_native() {
                 return Err(self.not_sent(Status::unimplemented(format!(
@@ -247,12 +257,14 @@ impl Channel {
             let limit = connection.max_message();
             let timeout_us = deadline
                 .map(|deadline| whole_microseconds(deadline.saturating_duration_since(now())));
-            let encoding = self.encoding(&connection);
-            let head = |encoding| Head::to_record(timeout_us, request.metadata_map(), encoding);
+            let packing = self.packing(&connection);
+            let encoding = packing.map(|packing| packing.encoding);
+            let head = |encoding| Head::to_record(timeout_us, request.metadata(), encoding);
             let payload = match &message {
                 Some(message) => {
                     self.check(message, limit)?;
-                    let (message, packed) = envelope::pack(message.clone(), encoding);
+                    let (message, packed) =
+                        envelope::pack(message.clone(), packing, request.compression());
                     envelope::write(head(encoding.filter(|_| packed)), message, Bytes::new())
                 }
                 None => Payload::from(head(encoding)),
@@ -267,7 +279,7 @@ impl Channel {
                             max_message: Some(limit),
                         });
                     }
-                    break (call, encoding);
+                    break (call, packing);
                 }
                 Err(CallFailure::Failed(error)) => return Err(self.failed(error)),
                 // The connection has just become full or closed.
@@ -275,13 +287,14 @@ impl Channel {
             }
         };
         drop(message.take());
-        let pump = requests.map(|requests| Pump::start(sender, requests, encoding));
+        let pump = requests.map(|requests| Pump::start(sender, requests, packing));
         let responses = Responses::new(receiver, Arc::clone(&self.endpoint), pump);
         let mut inbound = Inbound::new(responses, Direction::Response, self.max_message);
         let head = poll_fn(|context| inbound.poll_head(context)).await?;
         let mut response = Response::new(());
         if method.kind() == MethodKind::ClientStreaming {
             let message = poll_fn(|context| inbound.poll_single(context)).await?;
+            response.set_was_compressed(message.was_compressed());
             response.set_metadata(head.metadata, inbound.take_trailers());
             return Ok(response.give(Body::from_message(message)));
         }
@@ -315,7 +328,7 @@ impl Channel {
         mut payload: Payload,
         deadline: Option<Instant>,
     ) -> Result<Bytes, Status> {
-        let (native, encoding) = (connection.is_native(), self.encoding(&connection));
+        let (native, packing) = (connection.is_native(), self.packing(&connection));
         loop {
             let call = connection.call(method.wire_path(), Format::Enveloped, payload, deadline);
             match call.await {
@@ -324,7 +337,7 @@ impl Channel {
                 Err(CallFailure::NotStarted(unsent)) => payload = unsent,
             }
             connection = self.ready(deadline).await?;
-            if connection.is_native() != native || self.encoding(&connection) != encoding {
+            if connection.is_native() != native || self.packing(&connection) != packing {
                 // The payload has the other form. It happens once, when a server is replaced by one of the other kind.
                 let text =
                     "the server was replaced by one that speaks another version of the protocol";

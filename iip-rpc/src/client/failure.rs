@@ -22,7 +22,7 @@ impl From<Error> for Status {
             _ => (Code::Internal, "call"),
         };
         let outcome = error.outcome();
-        Self::new(code, error.to_string())
+        Self::new(code, error.message())
             .with_phase(phase)
             .with_outcome(outcome)
             .with_source(Arc::new(error) as Arc<_>)

@@ -65,7 +65,7 @@ where
     let body = encode(&message, method)?;
     drop(message);
     let (body, response) = service.call(request.give(body)).await?.take();
-    let metadata = response.metadata_map().clone();
+    let metadata = response.metadata().clone();
     let stream = Streaming::of_body(body.into_stream(), Side::Response)
         .with_metadata(metadata)
         .with_largest(method.responses());
@@ -133,6 +133,7 @@ where
 {
     let ((), request) = prepare(request, method)?;
     let queue = Queue::new(REQUESTS_AHEAD);
+    queue.set_compression(request.compression());
     let body = Body::from_stream(QueueStream::new(Arc::clone(&queue)));
     let service = service.clone();
     let mut call: Calling = Box::pin(async move { service.call(request.give(body)).await });
@@ -164,6 +165,8 @@ fn prepare<T>(
         return Err(not_sent(Status::from(*error)));
     }
     request.set_method(method);
+    // It may be one that came in another call.
+    request.set_was_compressed(false);
     request.set_deadline(deadline(&request));
     Ok((message, request))
 }

@@ -37,16 +37,19 @@ async fn the_earliest_deadline_counts() {
     assert_eq!(deadline_of(request()).await, None);
     let second = Duration::from_secs(1);
     let at = now() + second;
-    assert_eq!(deadline_of(request().timeout(second)).await, Some(at));
-    assert_eq!(deadline_of(request().timeout(Duration::MAX)).await, None);
-    let mut passed_on = request().timeout(2 * second);
+    assert_eq!(deadline_of(request().with_timeout(second)).await, Some(at));
+    assert_eq!(
+        deadline_of(request().with_timeout(Duration::MAX)).await,
+        None
+    );
+    let mut passed_on = request().with_timeout(2 * second);
     passed_on.set_deadline(Some(at));
     assert_eq!(deadline_of(passed_on).await, Some(at));
     let _handler = Inherit::enter(Some(at));
     let inherited = now() + Duration::from_millis(989);
     assert_eq!(deadline_of(request()).await, Some(inherited));
     assert_eq!(
-        deadline_of(request().timeout(second / 2)).await,
+        deadline_of(request().with_timeout(second / 2)).await,
         Some(now() + second / 2)
     );
 }

@@ -11,4 +11,5 @@ mod invoke_tests;
 
 pub use builder::ChannelBuilder;
 pub use channel::Channel;
+pub use iip_core::conn::Usage;
 pub use invoke::{bidi_streaming, client_streaming, server_streaming, unary};

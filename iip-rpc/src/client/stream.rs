@@ -9,10 +9,11 @@ use iip_core::conn::{CallReceiver, CallSender};
 use iip_core::session::Chunk;
 use tokio::task::AbortHandle;
 
+use crate::Status;
 use crate::body::BodyStream;
+use crate::compression::Packing;
 use crate::envelope;
 use crate::stream::Frames;
-use crate::{Encoding, Status};
 
 /// Chunks of a request that are sent in one turn before others may run.
 const TURN: usize = 64;
@@ -60,12 +61,12 @@ impl Pump {
     pub(super) fn start(
         mut call: CallSender,
         mut requests: Pin<Box<dyn BodyStream>>,
-        encoding: Option<Encoding>,
+        packing: Option<Packing>,
     ) -> Self {
         let mut chunks = VecDeque::new();
         let task = tokio::spawn(async move {
             poll_fn(|context| {
-                poll_pump(&mut call, requests.as_mut(), &mut chunks, encoding, context)
+                poll_pump(&mut call, requests.as_mut(), &mut chunks, packing, context)
             })
             .await;
             // Dropped in the middle, both halves end the request with CANCEL.
@@ -85,7 +86,7 @@ fn poll_pump(
     call: &mut CallSender,
     mut requests: Pin<&mut dyn BodyStream>,
     chunks: &mut VecDeque<Chunk>,
-    encoding: Option<Encoding>,
+    packing: Option<Packing>,
     context: &mut Context<'_>,
 ) -> Poll<()> {
     for _ in 0..TURN {
@@ -101,7 +102,7 @@ fn poll_pump(
             continue;
         }
         match ready!(requests.as_mut().poll_records(context)) {
-            Some(Ok(batch)) => envelope::cut(batch, encoding, chunks),
+            Some(Ok(batch)) => envelope::cut(batch, packing, chunks),
             Some(Err(_)) => return Poll::Ready(()),
             None => {
                 let _ = call.push(Chunk::new(&[], Bytes::new()).costing(0), true);

@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 
 use bytes::{Bytes, BytesMut};
+use iip_core::memory;
 
 /// Size of each buffer. Large enough that a few hundred small calls fit one turn, small enough to stay in the cache.
 const BUFFER: usize = 32 * 1024;
@@ -47,7 +48,7 @@ fn write_alone<E>(
     len: usize,
     fill: impl FnOnce(&mut BytesMut) -> Result<(), E>,
 ) -> Result<Bytes, E> {
-    let mut buffer = BytesMut::with_capacity(len);
+    let mut buffer = memory::buffer(len);
     fill(&mut buffer)?;
     Ok(buffer.freeze())
 }

@@ -7,6 +7,7 @@ mod encoding;
 mod gzip;
 #[cfg(feature = "lz4")]
 mod lz4;
+mod policy;
 #[cfg(feature = "zstd")]
 mod zstd;
 
@@ -16,3 +17,5 @@ mod encoding_tests;
 pub(crate) use bounded::CompressionError;
 pub use encoding::Encoding;
 pub(crate) use encoding::{supported, told};
+pub use policy::Compression;
+pub(crate) use policy::{COMPRESS_FROM, Packing};

@@ -3,6 +3,7 @@ use iip_core::session::MESSAGE_COST;
 use iip_core::wire::record::{RecordKind, decode_header};
 
 use super::MessageBytes;
+use crate::Compression;
 
 /// Messages of a stream that are handed on together.
 #[derive(Clone, Debug)]
@@ -14,9 +15,11 @@ pub(crate) enum Batch {
         records: Bytes,
         /// Bytes of the messages, and [`MESSAGE_COST`] for each.
         cost: usize,
+        /// Whether they are to be compressed on their way.
+        compression: Compression,
     },
-    /// One message, of any size.
-    Message(MessageBytes),
+    /// One message, of any size, and whether it is to be compressed on its way.
+    Message(MessageBytes, Compression),
 }
 
 impl Batch {
@@ -24,22 +27,36 @@ impl Batch {
     pub(crate) fn cost(&self) -> usize {
         match self {
             Self::Records { cost, .. } => *cost,
-            Self::Message(message) => message.cost(),
+            Self::Message(message, _) => message.cost(),
         }
     }
 
     /// Takes the first message off; the rest, if any, stays in `rest`.
     pub(crate) fn split_first(self, rest: &mut Option<Self>) -> Option<MessageBytes> {
-        let (mut records, cost) = match self {
-            Self::Message(message) => return Some(message),
-            Self::Records { records, cost } => (records, cost),
+        let (mut records, cost, compression) = match self {
+            Self::Message(message, _) => return Some(message),
+            Self::Records {
+                records,
+                cost,
+                compression,
+            } => (records, cost, compression),
         };
         let message = split_message(&mut records)?;
         if !records.is_empty() {
             let cost = cost.saturating_sub(message.len() + MESSAGE_COST);
-            *rest = Some(Self::Records { records, cost });
+            *rest = Some(Self::Records {
+                records,
+                cost,
+                compression,
+            });
         }
         Some(message)
+    }
+}
+
+impl From<MessageBytes> for Batch {
+    fn from(message: MessageBytes) -> Self {
+        Self::Message(message, Compression::default())
     }
 }
 

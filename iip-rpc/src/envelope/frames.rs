@@ -1,14 +1,11 @@
 use bytes::{Buf, Bytes, BytesMut};
+use iip_core::memory;
 use iip_core::session::MESSAGE_COST;
 use iip_core::wire::record::{RecordError, RecordKind, decode_header, decode_varint};
 
 use super::pack::{PACKED_MESSAGE, PACKED_START, unpack};
-use super::{Batch, Direction, EnvelopeError, Head, MessageBytes, Pieces, Trailer};
-use crate::Encoding;
-
-/// Parts of a message below this are copied together: a reference to each of many tiny parts would cost more memory
-/// than the message.
-const SMALL_PART: usize = 1024;
+use super::{Batch, Direction, EnvelopeError, Head, MessageBytes, Trailer};
+use crate::{Compression, Encoding};
 
 /// Reads the records of one direction of a streaming call, frame by frame.
 #[derive(Debug)]
@@ -42,28 +39,23 @@ pub(crate) enum Item {
 /// A message of which parts are missing.
 #[derive(Debug)]
 struct Assembly {
-    pieces: Pieces,
-    /// The parts that are copied together, which come after the pieces.
-    small: BytesMut,
+    message: BytesMut,
     missing: u64,
     packed: bool,
 }
 
 impl Assembly {
-    fn add(&mut self, part: Bytes) {
-        self.missing -= part.len() as u64;
-        if part.len() < SMALL_PART {
-            self.small.extend_from_slice(&part);
-            return;
-        }
-        self.flush();
-        self.pieces.push(part);
-    }
-
-    fn flush(&mut self) {
-        if !self.small.is_empty() {
-            self.pieces.push(self.small.split().freeze());
-        }
+    /// False: the part holds more than is missing.
+    fn add(&mut self, part: &[u8]) -> bool {
+        let Some(missing) = self.missing.checked_sub(part.len() as u64) else {
+            return false;
+        };
+        // Bounded by the largest message, which is a `usize`.
+        let expected = self.message.len().saturating_add(self.missing as usize);
+        memory::make_room(&mut self.message, part.len(), expected);
+        self.message.extend_from_slice(part);
+        self.missing = missing;
+        true
     }
 }
 
@@ -164,7 +156,11 @@ impl FrameReader {
         } else {
             self.frame.split_to(end)
         };
-        Ok(Batch::Records { records, cost })
+        Ok(Batch::Records {
+            records,
+            cost,
+            compression: Compression::default(),
+        })
     }
 
     fn check(&self, len: u64) -> Result<(), EnvelopeError> {
@@ -188,7 +184,7 @@ impl FrameReader {
 
     fn unpack(&self, message: MessageBytes) -> Result<Item, EnvelopeError> {
         let message = unpack(message, self.encoding, self.max_message)?;
-        Ok(Item::Batch(Batch::Message(message)))
+        Ok(Item::Batch(Batch::from(message)))
     }
 
     fn start(
@@ -202,16 +198,14 @@ impl FrameReader {
         let (total, taken) = decode_varint(&payload)?;
         self.check(total)?;
         payload.advance(taken);
-        if payload.len() as u64 > total {
-            return Err(EnvelopeError::BadPart);
-        }
         let mut assembly = Assembly {
-            pieces: Pieces::default(),
-            small: BytesMut::new(),
+            message: BytesMut::new(),
             missing: total,
             packed: kind.is_compressed(),
         };
-        assembly.add(payload);
+        if !assembly.add(&payload) {
+            return Err(EnvelopeError::BadPart);
+        }
         self.assembly = Some(assembly);
         self.whole()
     }
@@ -220,24 +214,22 @@ impl FrameReader {
         let Some(assembly) = &mut self.assembly else {
             return Err(EnvelopeError::Misplaced(RecordKind::MESSAGE_PART));
         };
-        if payload.is_empty() || payload.len() as u64 > assembly.missing {
+        if payload.is_empty() || !assembly.add(&payload) {
             return Err(EnvelopeError::BadPart);
         }
-        assembly.add(payload);
         self.whole()
     }
 
     /// The message under assembly, if nothing is missing.
     fn whole(&mut self) -> Result<Option<Item>, EnvelopeError> {
-        let Some(mut assembly) = self.assembly.take_if(|assembly| assembly.missing == 0) else {
+        let Some(assembly) = self.assembly.take_if(|assembly| assembly.missing == 0) else {
             return Ok(None);
         };
-        assembly.flush();
-        let message = MessageBytes::Pieces(assembly.pieces);
+        let message = MessageBytes::bare(assembly.message.freeze());
         if assembly.packed {
             return self.unpack(message).map(Some);
         }
-        Ok(Some(Item::Batch(Batch::Message(message))))
+        Ok(Some(Item::Batch(Batch::from(message))))
     }
 
     fn trailer(&self, payload: &[u8]) -> Result<Trailer, EnvelopeError> {

@@ -52,7 +52,7 @@ fn a_frame_of_messages_is_one_batch_of_the_same_memory() {
     let frame = small(&[b"a", b"", b"bc"]);
     let mut reader = reader(Direction::Request);
     reader.push(frame.clone());
-    let Ok(Some(Item::Batch(super::Batch::Records { records, cost }))) = reader.next() else {
+    let Ok(Some(Item::Batch(super::Batch::Records { records, cost, .. }))) = reader.next() else {
         panic!("no batch");
     };
     assert_eq!(records.as_ptr(), frame.as_ptr());

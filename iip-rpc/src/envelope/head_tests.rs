@@ -65,9 +65,8 @@ fn metadata_at_its_limits_travels() {
 
 #[test]
 fn the_longest_trailer_fits_one_frame() {
-    let status = Status::data_loss("ä".repeat(5000))
-        .with_details(vec![1; 8 * 1024])
-        .with_metadata(full_metadata());
+    let mut status = Status::data_loss("ä".repeat(5000)).with_details(vec![1; 8 * 1024]);
+    *status.metadata_mut() = full_metadata();
     let record = Trailer::failed_record(&status, true);
     assert!(
         record.len() <= super::writer::MAX_RECORDS,
@@ -80,7 +79,7 @@ fn the_longest_trailer_fits_one_frame() {
     assert_eq!(back.code(), Code::DataLoss);
     assert_eq!(back.message(), "ä".repeat(2048));
     assert_eq!(back.details(), status.details());
-    assert_eq!(back.metadata_map(), status.metadata_map());
+    assert_eq!(back.metadata(), status.metadata());
     assert_eq!(back.outcome(), Some(Outcome::NotProcessed));
 }
 

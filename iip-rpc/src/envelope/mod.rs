@@ -22,13 +22,15 @@ mod pack_tests;
 #[cfg(test)]
 mod reader_tests;
 #[cfg(test)]
+mod vectors_tests;
+#[cfg(test)]
 mod writer_tests;
 
 pub(crate) use batch::Batch;
 pub(crate) use error::EnvelopeError;
 pub(crate) use frames::{FrameReader, Item};
 pub(crate) use head::Head;
-pub(crate) use message::{MessageBytes, Pieces};
+pub(crate) use message::MessageBytes;
 pub(crate) use pack::pack;
 pub(crate) use reader::{Direction, read};
 pub(crate) use trailer::Trailer;

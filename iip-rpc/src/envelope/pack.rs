@@ -4,10 +4,8 @@ use bytes::{Bytes, BytesMut};
 use iip_core::wire::record::{RecordKind, encode_header};
 
 use super::{EnvelopeError, MessageBytes};
-use crate::Encoding;
-
-/// Messages shorter than this are sent as they are: the frame's other bytes would weigh more than what is saved.
-pub(super) const WORTH: usize = 1024;
+use crate::compression::Packing;
+use crate::{Compression, Encoding};
 
 /// A MESSAGE record whose payload is compressed.
 pub(super) const PACKED_MESSAGE: RecordKind =
@@ -17,9 +15,13 @@ pub(super) const PACKED_MESSAGE: RecordKind =
 pub(super) const PACKED_START: RecordKind =
     RecordKind(RecordKind::MESSAGE_START.0 | RecordKind::COMPRESSED);
 
-/// The message as it is to be sent: compressed if there is an encoding and it helps. True: it is.
-pub(crate) fn pack(message: MessageBytes, encoding: Option<Encoding>) -> (MessageBytes, bool) {
-    let Some(encoding) = encoding.filter(|_| message.len() >= WORTH) else {
+/// The message as it is to be sent: compressed if that was agreed on and is wanted, and it helps. True: it is.
+pub(crate) fn pack(
+    message: MessageBytes,
+    packing: Option<Packing>,
+    compression: Compression,
+) -> (MessageBytes, bool) {
+    let Some(encoding) = packing.and_then(|packing| packing.of(message.len(), compression)) else {
         return (message, false);
     };
     let bytes = message.clone().into_bytes();

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::{
     Batch, Direction, EnvelopeError, FrameReader, Head, Item, MessageBytes, cut, pack, read, write,
 };
-use crate::compression::{CompressionError, supported};
-use crate::{Code, Encoding, Metadata};
+use crate::compression::{COMPRESS_FROM, CompressionError, Packing, supported};
+use crate::{Code, Compression, Encoding, Metadata};
 
 const LIMIT: usize = 4 * 1024 * 1024;
 
@@ -25,6 +25,12 @@ fn text(len: usize) -> Bytes {
 
 fn head(encoding: Encoding) -> Bytes {
     Head::to_record(None, &Metadata::new(), Some(encoding))
+}
+
+/// This encoding with the default threshold.
+fn packing(encoding: Encoding) -> Option<Packing> {
+    let from = COMPRESS_FROM;
+    Some(Packing { encoding, from })
 }
 
 /// Every byte of records that is sent, and the longest chunk.
@@ -47,7 +53,8 @@ fn a_unary_message_travels_compressed() {
     for encoding in supported() {
         for len in [1024, 30_000, 100_000, 3_000_000] {
             let message = text(len);
-            let (packed, smaller) = pack(MessageBytes::bare(message.clone()), Some(encoding));
+            let bare = MessageBytes::bare(message.clone());
+            let (packed, smaller) = pack(bare, packing(encoding), Compression::Auto);
             assert!(smaller);
             let sent = joined(write(head(encoding), packed, Bytes::new()));
             assert!(sent.len() < len, "{encoding} {len}");
@@ -69,15 +76,53 @@ fn small_messages_and_those_that_do_not_shrink_are_sent_as_they_are() {
         .collect();
     for encoding in supported() {
         for message in [text(1023), Bytes::from(noise.clone()), Bytes::new()] {
-            let (kept, smaller) = pack(MessageBytes::bare(message.clone()), Some(encoding));
+            let bare = MessageBytes::bare(message.clone());
+            let (kept, smaller) = pack(bare, packing(encoding), Compression::Auto);
             if !smaller {
                 assert_eq!(kept.into_bytes(), message);
             }
             assert!(!smaller || message.len() >= 1024);
         }
     }
-    let (_, smaller) = pack(MessageBytes::bare(text(9000)), None);
+    let (_, smaller) = pack(MessageBytes::bare(text(9000)), None, Compression::Always);
     assert!(!smaller);
+}
+
+#[test]
+fn the_threshold_counts_unless_the_message_chooses() {
+    for encoding in supported() {
+        let packed = |len, from, compression| {
+            let message = MessageBytes::bare(text(len));
+            pack(message, Some(Packing { encoding, from }), compression).1
+        };
+        assert!(packed(500, 500, Compression::Auto));
+        assert!(!packed(499, 500, Compression::Auto));
+        assert!(!packed(9000, usize::MAX, Compression::Auto));
+        assert!(packed(500, usize::MAX, Compression::Always));
+        assert!(!packed(9000, 0, Compression::Never));
+        // It would not get smaller.
+        assert!(!packed(1, 0, Compression::Auto) && !packed(0, 0, Compression::Always));
+    }
+}
+
+#[test]
+fn a_batch_is_compressed_as_it_says() {
+    for encoding in supported() {
+        let cost = |choice, from| {
+            let (_, mut batch) = records(&[3000, 3000]);
+            if let Batch::Records { compression, .. } = &mut batch {
+                *compression = choice;
+            }
+            let mut chunks = Vec::new();
+            cut(batch, Some(Packing { encoding, from }), &mut chunks);
+            chunks.iter().map(Chunk::cost).sum::<usize>()
+        };
+        let whole = 2 * (3000 + MESSAGE_COST);
+        assert!(cost(Compression::Auto, 3000) < whole / 2);
+        assert!(cost(Compression::Always, usize::MAX) < whole / 2);
+        assert_eq!(cost(Compression::Never, 0), whole);
+        assert_eq!(cost(Compression::Auto, 3001), whole);
+    }
 }
 
 #[test]
@@ -104,7 +149,7 @@ fn compressed_records_need_an_encoding_that_is_known() {
 fn streamed(encoding: Encoding, batches: Vec<Batch>) -> (Vec<Bytes>, usize, usize) {
     let mut chunks = vec![Chunk::new(&[], head(encoding)).costing(0)];
     for batch in batches {
-        cut(batch, Some(encoding), &mut chunks);
+        cut(batch, packing(encoding), &mut chunks);
     }
     assert!(chunks.iter().all(|chunk| chunk.cost() <= PIECE));
     let paid = chunks.iter().map(Chunk::cost).sum();
@@ -137,7 +182,13 @@ fn records(lengths: &[usize]) -> (Vec<Bytes>, Batch) {
     }
     let cost = lengths.iter().map(|len| len + MESSAGE_COST).sum();
     let records = Bytes::from(records);
-    (messages, Batch::Records { records, cost })
+    let compression = Compression::default();
+    let batch = Batch::Records {
+        records,
+        cost,
+        compression,
+    };
+    (messages, batch)
 }
 
 #[test]
@@ -147,7 +198,7 @@ fn streams_travel_compressed_and_pay_for_what_is_sent() {
         let (mut wanted, batch) = records(&lengths);
         let large = text(2_000_000);
         wanted.push(large.clone());
-        let large = Batch::Message(MessageBytes::bare(large));
+        let large = Batch::from(MessageBytes::bare(large));
         let (messages, paid, cost) = streamed(encoding, vec![batch, large]);
         assert_eq!(messages, wanted, "{encoding}");
         assert_eq!(paid, cost);

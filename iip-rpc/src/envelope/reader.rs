@@ -1,9 +1,8 @@
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use iip_core::wire::record::{
     Record, RecordKind, Records, decode_header, decode_varint, header_len,
 };
 
-use super::message::Parts;
 use super::pack::{PACKED_MESSAGE, PACKED_START, unpack};
 use super::{EnvelopeError, Head, MessageBytes, Trailer};
 
@@ -27,12 +26,10 @@ pub(crate) struct Inbound {
     pub(crate) cancelled: Option<u64>,
 }
 
-/// A message under assembly: where its START's payload lies, how many bytes it has, how many have come.
+/// A message of which parts are missing. Only within one frame: those of several are put together by the session.
 struct Assembly {
-    offset: usize,
-    len: usize,
-    total: u64,
-    got: u64,
+    message: BytesMut,
+    missing: u64,
     packed: bool,
 }
 
@@ -49,7 +46,7 @@ struct Reader<'a> {
 }
 
 /// Reads the records of one direction of a unary call: at most one message, of at most `max_message` bytes.
-/// Messages are not copied.
+/// A message in one record is not copied.
 pub(crate) fn read(
     direction: Direction,
     records: Bytes,
@@ -134,15 +131,11 @@ impl Reader<'_> {
     fn start(&mut self, record: &Record<'_>) -> Result<(), EnvelopeError> {
         let (total, taken) = decode_varint(record.payload)?;
         self.begin(total, record.kind)?;
-        let got = (record.payload.len() - taken) as u64;
-        if got > total {
-            return Err(EnvelopeError::BadPart);
-        }
+        let part = record.payload.get(taken..).unwrap_or_default();
+        let missing = total.checked_sub(part.len() as u64);
         self.assembly = Some(Assembly {
-            offset: record.offset,
-            len: record.payload.len(),
-            total,
-            got,
+            message: BytesMut::from(part),
+            missing: missing.ok_or(EnvelopeError::BadPart)?,
             packed: record.kind.is_compressed(),
         });
         self.assemble();
@@ -153,11 +146,11 @@ impl Reader<'_> {
         let Some(assembly) = &mut self.assembly else {
             return Err(EnvelopeError::Misplaced(record.kind));
         };
-        let len = record.payload.len() as u64;
-        if len == 0 || len > assembly.total - assembly.got {
-            return Err(EnvelopeError::BadPart);
-        }
-        assembly.got += len;
+        let missing = assembly.missing.checked_sub(record.payload.len() as u64);
+        assembly.missing = missing
+            .filter(|_| !record.payload.is_empty())
+            .ok_or(EnvelopeError::BadPart)?;
+        assembly.message.extend_from_slice(record.payload);
         self.assemble();
         Ok(())
     }
@@ -181,13 +174,9 @@ impl Reader<'_> {
 
     /// Takes the message under assembly over when it is complete.
     fn assemble(&mut self) {
-        if let Some(assembly) = self
-            .assembly
-            .take_if(|assembly| assembly.got == assembly.total)
-        {
+        if let Some(assembly) = self.assembly.take_if(|assembly| assembly.missing == 0) {
             self.packed = assembly.packed;
-            let parts = Parts::new(self.records.slice(assembly.offset..), assembly.len);
-            self.inbound.message = Some(MessageBytes::Parts(parts));
+            self.inbound.message = Some(MessageBytes::bare(assembly.message.freeze()));
         }
     }
 

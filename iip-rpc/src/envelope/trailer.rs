@@ -71,7 +71,7 @@ impl Trailer {
             } else {
                 Bytes::new()
             },
-            metadata: entries(status.metadata_map()),
+            metadata: entries(status.metadata()),
             not_processed,
         };
         record(RecordKind::TRAILER, &wire)
@@ -88,8 +88,8 @@ impl Trailer {
             return Ok(Self::Ok(metadata));
         }
         let mut status = Status::new(Code::from_i32(wire.code), Cow::Owned(wire.message))
-            .with_details(Bytes::copy_from_slice(&wire.details))
-            .with_metadata(metadata);
+            .with_details(Bytes::copy_from_slice(&wire.details));
+        *status.metadata_mut() = metadata;
         if wire.not_processed {
             status = status.with_outcome(Outcome::NotProcessed);
         }

@@ -2,9 +2,10 @@ use bytes::{Bytes, BytesMut};
 use iip_core::session::{Chunk, MAX_CHUNK, MESSAGE_COST, PIECE, Payload};
 use iip_core::wire::record::{RecordKind, encode_header, encode_varint};
 
-use super::pack::{WORTH, pack};
+use super::pack::pack;
 use super::{Batch, MessageBytes};
-use crate::{Encoding, codec};
+use crate::compression::Packing;
+use crate::{Compression, codec};
 
 /// Most bytes of records in one frame: a chunk less the four bytes that the session writes before them.
 pub(super) const MAX_RECORDS: usize = MAX_CHUNK - 4;
@@ -51,12 +52,16 @@ fn chunks(head: Bytes, record: Bytes, header: u8, trailer: Bytes) -> Vec<Chunk> 
 }
 
 /// Adds the chunks of a stream's messages, none of which costs more than [`PIECE`].
-pub(crate) fn cut(batch: Batch, encoding: Option<Encoding>, chunks: &mut impl Extend<Chunk>) {
+pub(crate) fn cut(batch: Batch, packing: Option<Packing>, chunks: &mut impl Extend<Chunk>) {
+    // None of several messages is longer than all of them together.
+    let packs = |cost, compression| packing?.of(cost, compression);
     match batch {
-        Batch::Records { records, cost } if encoding.is_some() && cost >= WORTH => {
-            cut_packed(Batch::Records { records, cost }, encoding, chunks);
+        Batch::Records {
+            cost, compression, ..
+        } if packs(cost, compression).is_some() => {
+            cut_packed(batch, packing, compression, chunks);
         }
-        Batch::Records { records, cost } if cost <= PIECE => {
+        Batch::Records { records, cost, .. } if cost <= PIECE => {
             chunks.extend([Chunk::new(&[], records).costing(cost)]);
         }
         mut batch @ Batch::Records { .. } => loop {
@@ -71,22 +76,27 @@ pub(crate) fn cut(batch: Batch, encoding: Option<Encoding>, chunks: &mut impl Ex
                 None => return,
             }
         },
-        Batch::Message(message) => {
-            let (record, header) = pack(message, encoding).0.into_record();
+        Batch::Message(message, compression) => {
+            let (record, header) = pack(message, packing, compression).0.into_record();
             cut_message(record, usize::from(header), chunks);
         }
     }
 }
 
 /// Messages that are compressed one by one, and sent together as far as they fit.
-fn cut_packed(batch: Batch, encoding: Option<Encoding>, chunks: &mut impl Extend<Chunk>) {
+fn cut_packed(
+    batch: Batch,
+    packing: Option<Packing>,
+    compression: Compression,
+    chunks: &mut impl Extend<Chunk>,
+) {
     let (mut together, mut together_cost) = (BytesMut::new(), 0);
     let mut rest = Some(batch);
     while let Some(batch) = rest.take() {
         let Some(message) = batch.split_first(&mut rest) else {
             break;
         };
-        let (record, header) = pack(message, encoding).0.into_record();
+        let (record, header) = pack(message, packing, compression).0.into_record();
         let cost = record.len() - usize::from(header) + MESSAGE_COST;
         if together_cost + cost > PIECE && !together.is_empty() {
             let records = together.split().freeze();

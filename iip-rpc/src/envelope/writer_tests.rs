@@ -96,7 +96,7 @@ fn told_costs_are_those_of_the_records() {
     ] {
         let mut chunks = Vec::new();
         let message = MessageBytes::bare(Bytes::from(vec![7; len]));
-        cut(Batch::Message(message), None, &mut chunks);
+        cut(Batch::from(message), None, &mut chunks);
         for chunk in &chunks {
             let untold = iip_core::session::Chunk::new(chunk.head(), chunk.body.clone());
             assert_eq!(chunk.cost(), untold.cost(), "{len}");

@@ -34,7 +34,7 @@ impl RpcService for Echo {
         let now = self.running.fetch_add(1, Ordering::Relaxed) + 1;
         self.most.fetch_max(now, Ordering::Relaxed);
         let _running = Running(self);
-        let metadata = request.metadata_map();
+        let metadata = request.metadata();
         if let Some(seconds) = metadata.get("sleep") {
             tokio::time::sleep(Duration::from_secs(seconds.parse().unwrap())).await;
         }
@@ -45,7 +45,7 @@ impl RpcService for Echo {
         }
         let metadata = metadata.clone();
         let mut response = Response::new(request.into_inner());
-        *response.metadata_map_mut() = metadata;
+        *response.metadata_mut() = metadata;
         Ok(response)
     }
 }

@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use super::failure::panicked;
 use crate::body::{BodyStream, Callee, Kind};
-use crate::envelope::{Batch, MessageBytes};
+use crate::envelope::Batch;
 use crate::{Body, Metadata, Response, Status};
 
 /// What a layer keeps until a streamed response has ended.
@@ -54,23 +54,32 @@ struct Guarded<G: Guard> {
 }
 
 impl<G: Guard> Guarded<G> {
-    fn poll<T>(
-        &mut self,
+    fn end(&mut self, status: Option<&Status>) {
+        if let Some(mut guard) = self.guard.take() {
+            guard.ended(status);
+        }
+    }
+}
+
+impl<G: Guard> BodyStream for Guarded<G> {
+    fn poll_records(
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        poll: impl FnOnce(Pin<&mut dyn BodyStream>, &mut Context<'_>) -> Poll<Option<Result<T, Status>>>,
-    ) -> Poll<Option<Result<T, Status>>> {
-        let Some(inner) = &mut self.inner else {
+    ) -> Poll<Option<Result<Batch, Status>>> {
+        let this = &mut *self;
+        let Some(inner) = &mut this.inner else {
             return Poll::Ready(None);
         };
         let inner = inner.as_mut();
-        let Some(guard) = &mut self.guard else {
-            return poll(inner, context);
+        let Some(guard) = &mut this.guard else {
+            return inner.poll_records(context);
         };
         let mut polled = if G::CATCHES_PANICS {
-            let caught = catch_unwind(AssertUnwindSafe(|| guard.within(|| poll(inner, context))));
+            let poll = || guard.within(|| inner.poll_records(context));
+            let caught = catch_unwind(AssertUnwindSafe(poll));
             caught.unwrap_or_else(|_| Poll::Ready(Some(Err(panicked()))))
         } else {
-            guard.within(|| poll(inner, context))
+            guard.within(|| inner.poll_records(context))
         };
         if polled.is_pending()
             && let Poll::Ready(status) = guard.poll_stop(context)
@@ -80,35 +89,13 @@ impl<G: Guard> Guarded<G> {
         match &polled {
             Poll::Ready(Some(Err(status))) => {
                 let status = status.clone();
-                self.end(Some(&status));
-                self.inner = None;
+                this.end(Some(&status));
+                this.inner = None;
             }
-            Poll::Ready(None) => self.end(None),
+            Poll::Ready(None) => this.end(None),
             _ => {}
         }
         polled
-    }
-
-    fn end(&mut self, status: Option<&Status>) {
-        if let Some(mut guard) = self.guard.take() {
-            guard.ended(status);
-        }
-    }
-}
-
-impl<G: Guard> BodyStream for Guarded<G> {
-    fn poll_message(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<MessageBytes, Status>>> {
-        self.poll(context, |inner, context| inner.poll_message(context))
-    }
-
-    fn poll_records(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Batch, Status>>> {
-        self.poll(context, |inner, context| inner.poll_records(context))
     }
 
     fn consumed(mut self: Pin<&mut Self>, cost: usize) {

@@ -4,7 +4,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::guarded::{Guard, guard};
 use crate::body::{BodyStream, Kind};
-use crate::envelope::MessageBytes;
+use crate::envelope::{Batch, MessageBytes};
 use crate::{Body, Code, Response, Status};
 
 /// Does what its list says, from the back.
@@ -18,15 +18,15 @@ enum Step {
 }
 
 impl BodyStream for Script {
-    fn poll_message(
+    fn poll_records(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<MessageBytes, Status>>> {
+    ) -> Poll<Option<Result<Batch, Status>>> {
         match self.0.pop() {
             None => Poll::Ready(None),
             Some(Step::Message) => {
                 let message = MessageBytes::bare(bytes::Bytes::new());
-                Poll::Ready(Some(Ok(message)))
+                Poll::Ready(Some(Ok(Batch::from(message))))
             }
             Some(Step::Wait) => Poll::Pending,
             Some(Step::Fail) => Poll::Ready(Some(Err(Status::aborted("on request")))),
@@ -77,7 +77,7 @@ fn run(mut steps: Vec<Step>, polls: usize, stop: bool) -> (Vec<Option<Code>>, Ve
     let mut context = Context::from_waker(Waker::noop());
     let mut seen = Vec::new();
     for _ in 0..polls {
-        match stream.as_mut().poll_message(&mut context) {
+        match stream.as_mut().poll_records(&mut context) {
             Poll::Ready(Some(Ok(_))) => seen.push(Some(Code::Ok)),
             Poll::Ready(Some(Err(status))) => seen.push(Some(status.code())),
             Poll::Ready(None) => seen.push(None),

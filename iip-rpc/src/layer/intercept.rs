@@ -68,9 +68,9 @@ pub struct Interceptor<I> {
 /// use iip_rpc::layer::interceptor;
 ///
 /// let layer = interceptor(|mut request, next| async move {
-///     request.metadata_map_mut().insert("x-tenant", "42")?;
+///     request.metadata_mut().insert("x-tenant", "42")?;
 ///     let response = next.run(request).await?;
-///     println!("{:?}", response.metadata_map());
+///     println!("{:?}", response.metadata());
 ///     Ok(response)
 /// });
 /// # let _ = iip_rpc::Server::builder().layer(layer);

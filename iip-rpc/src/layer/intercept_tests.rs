@@ -7,9 +7,9 @@ use crate::{Body, Code, Request, Response, Status};
 #[tokio::test]
 async fn an_interceptor_sees_request_and_response() {
     let layer = interceptor(|mut request, next| async move {
-        request.metadata_map_mut().insert("k", "from outside")?;
+        request.metadata_mut().insert("k", "from outside")?;
         let mut response = next.run(request).await?;
-        assert_eq!(response.metadata_map().get("k"), Some("from outside"));
+        assert_eq!(response.metadata().get("k"), Some("from outside"));
         response.trailers_mut().insert("t", "seen")?;
         Ok(response)
     });
@@ -40,7 +40,7 @@ async fn an_interceptor_can_refuse_and_can_try_again() {
         }
     });
     let service = layered(echo.clone(), again);
-    let reply = call(&service, request().metadata("end", "fail")).await;
+    let reply = call(&service, request().with_metadata("end", "fail")).await;
     assert!(reply.is_ok());
     assert_eq!(echo.started.load(Ordering::Relaxed), 2);
 }
@@ -49,7 +49,7 @@ struct Stamp(&'static str);
 
 impl Intercept for Stamp {
     async fn call(&self, mut request: Request<Body>, next: Next) -> Result<Response<Body>, Status> {
-        request.metadata_map_mut().append("order", self.0)?;
+        request.metadata_mut().append("order", self.0)?;
         next.run(request).await
     }
 }
@@ -60,7 +60,7 @@ async fn the_outer_layer_comes_first() {
     let service = layered(inner, Interceptor::new(Stamp("outer")));
     let reply = call(&service, request()).await.unwrap();
     let order: Vec<_> = reply
-        .metadata_map()
+        .metadata()
         .get_all("order")
         .filter_map(|value| value.as_str())
         .collect();

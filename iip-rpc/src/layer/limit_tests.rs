@@ -10,12 +10,12 @@ async fn calls_wait_for_their_turn() {
     let limit = ConcurrencyLimit::new(2);
     let one = layered(echo.clone(), limit.clone());
     let other = layered(echo.clone(), limit);
-    let sleeping = || request().metadata("sleep", "1");
+    let sleeping = || request().with_metadata("sleep", "1");
     let (a, b, c, d) = tokio::join!(
         call(&one, sleeping()),
         call(&other, sleeping()),
         call(&one, sleeping()),
-        call(&other, sleeping().timeout(seconds(1) / 2))
+        call(&other, sleeping().with_timeout(seconds(1) / 2))
     );
     assert!(a.is_ok() && b.is_ok() && c.is_ok());
     assert_eq!(echo.most.load(Ordering::Relaxed), 2);
@@ -30,7 +30,7 @@ async fn calls_beyond_the_limit_are_refused() {
     let echo = Echo::default();
     let service = layered(echo.clone(), LoadShed::new(1));
     let (first, second) = tokio::join!(
-        call(&service, request().metadata("sleep", "1")),
+        call(&service, request().with_metadata("sleep", "1")),
         call(&service, request())
     );
     assert!(first.is_ok());
@@ -45,8 +45,10 @@ async fn calls_beyond_the_limit_are_refused() {
 #[tokio::test(start_paused = true)]
 async fn a_call_given_up_frees_its_place() {
     let service = layered(Echo::default(), LoadShed::new(1));
-    let given_up =
-        tokio::time::timeout(seconds(1), call(&service, request().metadata("sleep", "9")));
+    let given_up = tokio::time::timeout(
+        seconds(1),
+        call(&service, request().with_metadata("sleep", "9")),
+    );
     assert!(given_up.await.is_err());
     assert!(call(&service, request()).await.is_ok());
 }

@@ -26,7 +26,7 @@
 //!     .layer(Trace::server())
 //!     .layer(LoadShed::new(1000))
 //!     .layer(interceptor(|request, next| async move {
-//!         if request.metadata_map().get("authorization").is_none() {
+//!         if request.metadata().get("authorization").is_none() {
 //!             return Err(Status::unauthenticated("who is it?"));
 //!         }
 //!         next.run(request).await

@@ -5,7 +5,7 @@ use crate::Code;
 #[tokio::test]
 async fn a_panic_fails_its_call_only() {
     let service = layered(Echo::default(), CatchPanic::new());
-    let status = call(&service, request().metadata("end", "panic")).await;
+    let status = call(&service, request().with_metadata("end", "panic")).await;
     let status = status.unwrap_err();
     assert_eq!(status.code(), Code::Internal);
     assert_eq!(status.message(), "a layer panicked");

@@ -14,9 +14,9 @@ use crate::{Body, Code, Outcome, Request, Response, RpcService, Status};
 #[tokio::test(start_paused = true)]
 async fn towers_timeout_is_deadline_exceeded() {
     let service = layered(Echo::default(), TimeoutLayer::new(seconds(2)));
-    let reply = call(&service, request().metadata("sleep", "1")).await;
+    let reply = call(&service, request().with_metadata("sleep", "1")).await;
     assert_eq!(reply.unwrap().into_inner(), "hello");
-    let status = call(&service, request().metadata("sleep", "3")).await;
+    let status = call(&service, request().with_metadata("sleep", "3")).await;
     let status = status.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert_eq!(status.outcome(), Some(Outcome::Unknown));
@@ -26,11 +26,11 @@ async fn towers_timeout_is_deadline_exceeded() {
 async fn readiness_is_waited_for_until_the_deadline() {
     let echo = Echo::default();
     let service = layered(echo.clone(), ConcurrencyLimitLayer::new(1));
-    let sleeping = |count: &str| request().metadata("sleep", count.to_owned());
+    let sleeping = |count: &str| request().with_metadata("sleep", count.to_owned());
     let (first, second, third) = tokio::join!(
         call(&service, sleeping("2")),
         call(&service, sleeping("2")),
-        call(&service, sleeping("2").timeout(seconds(3)))
+        call(&service, sleeping("2").with_timeout(seconds(3)))
     );
     assert!(first.is_ok() && second.is_ok());
     assert_eq!(echo.most.load(Ordering::Relaxed), 1);
@@ -48,7 +48,7 @@ async fn towers_load_shed_is_unavailable_and_not_processed() {
         .into_inner();
     let service = layered(Echo::default(), layers);
     let (first, second) = tokio::join!(
-        call(&service, request().metadata("sleep", "1")),
+        call(&service, request().with_metadata("sleep", "1")),
         call(&service, request())
     );
     assert!(first.is_ok());
@@ -66,7 +66,7 @@ async fn a_status_passes_through_towers_layers() {
         .buffer(10)
         .layer(TimeoutLayer::new(seconds(100)));
     let service = Layered::new(layers.service(TowerService::new(Echo::default())));
-    let status = call(&service, request().metadata("end", "fail")).await;
+    let status = call(&service, request().with_metadata("end", "fail")).await;
     assert_eq!(status.unwrap_err().to_string(), "NOT_FOUND: nothing here");
 }
 
@@ -75,13 +75,13 @@ async fn a_service_need_not_be_sync() {
     let boxed: BoxCloneService<Request<Body>, Response<Body>, Status> =
         TowerService::new(Echo::default())
             .map_request(|mut request: Request<Body>| {
-                let _ = request.metadata_map_mut().insert("seen", "yes");
+                let _ = request.metadata_mut().insert("seen", "yes");
                 request
             })
             .boxed_clone();
     let service = Layered::new(boxed);
     let reply = call(&service.clone(), request()).await.unwrap();
-    assert_eq!(reply.metadata_map().get("seen"), Some("yes"));
+    assert_eq!(reply.metadata().get("seen"), Some("yes"));
     fn sendable<T: Send>(_: &T) {}
     sendable(&service.call(Request::new(Body::from(bytes::Bytes::new()))));
 }

@@ -7,12 +7,12 @@ use crate::{Code, Outcome};
 async fn a_call_ends_at_the_limit() {
     let service = layered(Echo::default(), Timeout::new(seconds(2)));
     let started = now();
-    let status = call(&service, request().metadata("sleep", "9")).await;
+    let status = call(&service, request().with_metadata("sleep", "9")).await;
     let status = status.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert_eq!(status.outcome(), Some(Outcome::Unknown));
     assert_eq!(now() - started, seconds(2));
-    let reply = call(&service, request().metadata("sleep", "1")).await;
+    let reply = call(&service, request().with_metadata("sleep", "1")).await;
     assert!(reply.is_ok());
 }
 
@@ -21,7 +21,7 @@ async fn what_waits_inside_counts() {
     let limited = layered(Echo::default(), ConcurrencyLimit::new(1));
     let service = layered(limited.clone(), Timeout::new(seconds(1)));
     let (first, second) = tokio::join!(
-        call(&limited, request().metadata("sleep", "5")),
+        call(&limited, request().with_metadata("sleep", "5")),
         call(&service, request())
     );
     assert!(first.is_ok());
@@ -39,7 +39,7 @@ async fn the_earlier_deadline_counts() {
         let service = layered(layered(Echo::default(), seen), Timeout::new(seconds(limit)));
         let mut asked = request();
         if let Some(own) = own {
-            asked = asked.timeout(seconds(own));
+            asked = asked.with_timeout(seconds(own));
         }
         assert!(call(&service, asked).await.is_ok());
     }

@@ -59,7 +59,7 @@ impl Trace {
     }
 
     fn parent(self, request: &Request<Body>) -> Option<TraceContext> {
-        let metadata = || request.metadata_map().get(TraceContext::KEY)?.parse().ok();
+        let metadata = || request.metadata().get(TraceContext::KEY)?.parse().ok();
         match self.side {
             Side::Server => metadata(),
             Side::Client => request
@@ -181,7 +181,7 @@ impl Intercept for Trace {
             // A request whose metadata is full goes without.
             Side::Client => {
                 let _ = request
-                    .metadata_map_mut()
+                    .metadata_mut()
                     .insert(TraceContext::KEY, context.to_string());
             }
         }

@@ -81,7 +81,7 @@ async fn a_span_has_the_fields_of_the_convention() {
     let (spans, _guard) = spans();
     let service = layered(Echo::default(), Trace::client());
     assert!(call(&service, request()).await.is_ok());
-    let status = call(&service, request().metadata("end", "fail")).await;
+    let status = call(&service, request().with_metadata("end", "fail")).await;
     assert_eq!(status.unwrap_err().code(), Code::NotFound);
     let [ok, failed] = &spans.take()[..] else {
         panic!("not two spans");
@@ -108,7 +108,7 @@ async fn what_the_caller_did_wrong_is_no_error_of_the_server() {
     let (spans, _guard) = spans();
     let service = layered(Echo::default(), Trace::server());
     assert!(
-        call(&service, request().metadata("end", "fail"))
+        call(&service, request().with_metadata("end", "fail"))
             .await
             .is_err()
     );
@@ -129,7 +129,7 @@ async fn the_trace_goes_on_from_client_to_server_and_further() {
         async move {
             let context = *request.extensions().get::<TraceContext>().unwrap();
             assert_eq!(TraceContext::current(), Some(context));
-            request.metadata_map_mut().remove(TraceContext::KEY);
+            request.metadata_mut().remove(TraceContext::KEY);
             drop(next);
             call_body(&further, request).await
         }
@@ -137,7 +137,7 @@ async fn the_trace_goes_on_from_client_to_server_and_further() {
     let server = layered(layered(Echo::default(), handler), Trace::server());
     let client = layered(server, Trace::client());
     let reply = call(&client, request()).await.unwrap();
-    assert!(reply.metadata_map().get(TraceContext::KEY).is_some());
+    assert!(reply.metadata().get(TraceContext::KEY).is_some());
     let spans = spans.take();
     assert_eq!(spans.len(), 4);
     assert_eq!(field(&spans[0], "parent_span_id"), "");
@@ -169,7 +169,7 @@ async fn a_traceparent_of_the_callers_is_continued_and_a_bad_one_is_not() {
     let service = layered(Echo::default(), Trace::server());
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     for text in [parent, "00-zz-01"] {
-        let request = request().metadata(TraceContext::KEY, text);
+        let request = request().with_metadata(TraceContext::KEY, text);
         assert!(call(&service, request).await.is_ok());
     }
     let spans = spans.take();

@@ -60,6 +60,27 @@ impl Metadata {
         Ok(())
     }
 
+    /// [`insert`](Self::insert) for metadata that is made in one expression:
+    ///
+    /// ```
+    /// # use iip_rpc::{Metadata, MetadataError};
+    /// let metadata = Metadata::new().with("region", "north")?.with("trace-bin", &[0, 159])?;
+    /// # Ok::<_, MetadataError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`insert`](Self::insert).
+    pub fn with<K, V>(mut self, key: K, value: V) -> Result<Self, MetadataError>
+    where
+        K: TryInto<MetadataKey>,
+        V: TryInto<MetadataValue>,
+        MetadataError: From<K::Error> + From<V::Error>,
+    {
+        self.insert(key, value)?;
+        Ok(self)
+    }
+
     /// Adds a value to `key`, after those it has.
     ///
     /// # Errors

@@ -34,6 +34,16 @@ fn values_are_found_whatever_the_case_of_the_key() {
 }
 
 #[test]
+fn metadata_is_made_in_one_expression() {
+    let metadata = Metadata::new().with("k", "a").unwrap();
+    let metadata = metadata.with("k", "b").unwrap().with("z-bin", &[0]);
+    let metadata = metadata.unwrap();
+    assert_eq!(metadata.get_all("k").count(), 1);
+    assert_eq!(metadata.get("k"), Some("b"));
+    assert_eq!(metadata.with("", "c").unwrap_err(), MetadataError::EmptyKey);
+}
+
+#[test]
 fn keys_are_validated() {
     let key = |text: &str| MetadataKey::try_from(text).map(|key| key.to_string());
     assert_eq!(key("A-z_0.9"), Ok("a-z_0.9".to_owned()));

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use super::task::Running;
 use crate::body::BodyStream;
-use crate::envelope::{Batch, MessageBytes};
+use crate::envelope::Batch;
 use crate::stream::Queue;
 use crate::{Body, Metadata, Response, Status};
 
@@ -15,7 +15,6 @@ pub(super) struct Answers {
     out: Arc<Queue>,
     /// The handler's result, once it is over.
     result: Option<Result<(), Status>>,
-    rest: Option<Batch>,
 }
 
 impl Answers {
@@ -24,7 +23,6 @@ impl Answers {
             handler,
             out,
             result: None,
-            rest: None,
         }
     }
 
@@ -49,6 +47,7 @@ impl Answers {
     }
 
     fn poll_handler(&mut self, context: &mut Context<'_>) {
+        self.out.watched();
         if self.result.is_none()
             && let Poll::Ready(result) = Pin::new(&mut self.handler).poll(context)
         {
@@ -67,41 +66,22 @@ impl Answers {
         };
         for (key, value) in self.out.take_trailers().iter() {
             // What exceeds the limits together with the status's own is left out.
-            let _ = status.metadata_map_mut().append(key.clone(), value.clone());
+            let _ = status.metadata_mut().append(key.clone(), value.clone());
         }
         status
     }
 }
 
 impl BodyStream for Answers {
-    fn poll_message(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<MessageBytes, Status>>> {
-        loop {
-            if let Some(batch) = self.rest.take() {
-                let this = &mut *self;
-                if let Some(message) = batch.split_first(&mut this.rest) {
-                    return Poll::Ready(Some(Ok(message)));
-                }
-            }
-            match std::task::ready!(self.as_mut().poll_records(context)) {
-                Some(Ok(batch)) => self.rest = Some(batch),
-                Some(Err(status)) => return Poll::Ready(Some(Err(status))),
-                None => return Poll::Ready(None),
-            }
-        }
-    }
-
     fn poll_records(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Batch, Status>>> {
-        if let Some(batch) = self.out.take(None) {
+        if let Some(batch) = self.out.take(context.waker()) {
             return Poll::Ready(Some(Ok(batch)));
         }
         self.poll_handler(context);
-        if let Some(batch) = self.out.take(Some(context.waker())) {
+        if let Some(batch) = self.out.take_or_wait(context.waker()) {
             return Poll::Ready(Some(Ok(batch)));
         }
         match &self.result {
@@ -116,10 +96,7 @@ impl BodyStream for Answers {
     }
 
     fn is_over(&self) -> bool {
-        matches!(self.result, Some(Ok(())))
-            && self.rest.is_none()
-            && self.out.is_empty()
-            && !self.out.has_trailers()
+        matches!(self.result, Some(Ok(()))) && self.out.is_empty() && !self.out.has_trailers()
     }
 
     fn trailers(self: Pin<&mut Self>) -> Metadata {

@@ -1,16 +1,19 @@
 use std::collections::HashSet;
 use std::fmt;
+use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use iip_core::server::{ConnectionLimits, Handler, Listener, ServerBuilder as Core, StreamHandler};
+use iip_core::server::{
+    ConnectionLimits, Handler, Listener, Report, ServerBuilder as Core, StreamHandler,
+};
 use iip_core::session::Limits;
 use iip_core::transport::TcpOptions;
 
 use super::dispatch::Messages;
 use super::layered;
 use super::{Methods, NamedService, Server};
-use crate::compression::{supported, told};
+use crate::compression::{COMPRESS_FROM, Packing, supported, told};
 use crate::deadline::DEFAULT_TIMEOUT;
 use crate::layer::{BoxError, BoxedService, Layer, Layers, Service};
 use crate::{Body, Encoding, Request, Response};
@@ -25,6 +28,7 @@ pub struct ServerBuilder {
     limits: Limits,
     max_message: usize,
     compress: Option<Encoding>,
+    compress_from: usize,
     accept: Vec<Encoding>,
 }
 
@@ -44,6 +48,7 @@ impl ServerBuilder {
             limits: Limits::default(),
             max_message: 4 * 1024 * 1024,
             compress: None,
+            compress_from: COMPRESS_FROM,
             accept: supported(),
         }
     }
@@ -127,10 +132,21 @@ impl ServerBuilder {
         self
     }
 
-    /// Compresses the messages of responses from 1 KiB on, for clients that said that they read the encoding; default
-    /// not. Costs processor time for each of them. An encoding whose feature is not compiled in changes nothing.
+    /// Compresses the messages of responses from [`compress_from`](Self::compress_from) on, for clients that said that
+    /// they read the encoding (`docs/protocol.md`, section 6.3); default not. Costs processor time for each of them. An
+    /// encoding whose feature is not compiled in changes nothing. A response, or a message of a stream, may choose
+    /// otherwise with [`Compression`](crate::Compression).
     pub fn compress(mut self, encoding: Encoding) -> Self {
         self.compress = Some(encoding);
+        self
+    }
+
+    /// Shortest message that is compressed, bytes; default 1,024. 0: every message that gets smaller by it.
+    /// `usize::MAX`: only those that ask for it, with
+    /// [`Response::with_compression`](crate::Response::with_compression) or
+    /// [`Sender::set_compression`](crate::Sender::set_compression). Without [`compress`](Self::compress) it changes nothing.
+    pub fn compress_from(mut self, bytes: usize) -> Self {
+        self.compress_from = bytes;
         self
     }
 
@@ -189,6 +205,43 @@ impl ServerBuilder {
         self.finish()?.bind(address.as_ref()).await.map(Server::new)
     }
 
+    /// Listens on `address` and serves until the future is dropped: [`bind`](Self::bind) and [`Server::serve`] in one,
+    /// for programs that need not know when the server listens, or where.
+    ///
+    /// # Errors
+    ///
+    /// As for [`bind`](Self::bind).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the listeners and every connection at once. Use
+    /// [`serve_with_shutdown`](Self::serve_with_shutdown) to stop without losing a call.
+    pub async fn serve(self, address: impl AsRef<str>) -> io::Result<()> {
+        self.bind(address).await?.serve().await
+    }
+
+    /// Listens on `address` and serves until `signal` is ready, and then stops without losing a call: [`bind`](Self::bind)
+    /// and [`Server::serve_with_shutdown`] in one. Calls that still run after `grace` are answered with `UNAVAILABLE`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`bind`](Self::bind).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`serve`](Self::serve).
+    pub async fn serve_with_shutdown<F: Future>(
+        self,
+        address: impl AsRef<str>,
+        signal: F,
+        grace: Duration,
+    ) -> io::Result<Report> {
+        self.bind(address)
+            .await?
+            .serve_with_shutdown(signal, grace)
+            .await
+    }
+
     /// Makes the server with the listeners given.
     ///
     /// # Errors
@@ -204,7 +257,10 @@ impl ServerBuilder {
         let mut core = self.core.limits(limits.encodings(told(&self.accept)));
         let messages = Messages {
             max: self.max_message,
-            compress: self.compress,
+            compress: self.compress.map(|encoding| Packing {
+                encoding,
+                from: self.compress_from,
+            }),
         };
         for (service, _) in &self.services {
             if !names.insert(service.name()) {

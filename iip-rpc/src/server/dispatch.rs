@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use iip_core::server::{Incoming, Route};
 
-use crate::{Body, Encoding, MethodDescriptor, Request, Response, Status};
+use crate::compression::Packing;
+use crate::{Body, MethodDescriptor, Request, Response, Status};
 
 /// What a method gives, one message or a stream.
 pub(crate) type Answer<'a> =
@@ -16,14 +17,14 @@ pub(crate) struct Messages {
     /// Largest message of a native client, bytes. The session's bound leaves room for the records around it.
     pub(crate) max: usize,
     /// How responses are compressed, for clients that read it.
-    pub(crate) compress: Option<Encoding>,
+    pub(crate) compress: Option<Packing>,
 }
 
 impl Messages {
     /// How the response to `incoming` is compressed.
-    pub(crate) fn answer(self, incoming: &Incoming) -> Option<Encoding> {
+    pub(crate) fn answer(self, incoming: &Incoming) -> Option<Packing> {
         self.compress
-            .filter(|encoding| incoming.encodings().contains(encoding.name()))
+            .filter(|packing| incoming.encodings().contains(packing.encoding.name()))
     }
 }
 

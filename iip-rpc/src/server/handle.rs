@@ -147,7 +147,7 @@ fn streamed<Req, T: Send + 'static>(
         drive: Some(Arc::downgrade(&drive)),
         max_message: None,
     });
-    let metadata = request.metadata_map().clone();
+    let metadata = request.metadata().clone();
     request.give(Streaming::of_body(stream, Side::Request).with_metadata(metadata))
 }
 
@@ -197,6 +197,8 @@ pub(crate) fn encode<Res: Message>(
             "the response has metadata that is not valid: {error}"
         )));
     }
+    // It may be one that came in another call.
+    response.set_was_compressed(false);
     let body = Body::encode(&message)?;
     let len = || body.len().unwrap_or_default();
     method.responses().check(len)?;

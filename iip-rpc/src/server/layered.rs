@@ -15,11 +15,10 @@ use super::failure::{self, failed};
 use super::stream_route::StreamRoute;
 use super::{Methods, route};
 use crate::cancellation::Scope;
+use crate::compression::Packing;
 use crate::deadline::Inherit;
 use crate::layer::{Answer, BoxedService, Layered, Layers};
-use crate::{
-    Body, Encoding, MethodDescriptor, MethodKind, Outcome, Request, Response, RpcService, Status,
-};
+use crate::{Body, MethodDescriptor, MethodKind, Outcome, Request, Response, RpcService, Status};
 
 /// A method and how a server's connections call it.
 type MethodRoute = (&'static MethodDescriptor, Arc<dyn Route>);
@@ -153,7 +152,7 @@ struct LayeredRunner {
     call: Option<Answer>,
     enveloped: bool,
     /// How the response is compressed.
-    compress: Option<Encoding>,
+    compress: Option<Packing>,
     deadline: Option<Instant>,
     /// That of the call begun.
     scope: Option<Arc<Scope>>,

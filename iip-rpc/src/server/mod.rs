@@ -18,8 +18,9 @@ mod route_tests;
 pub use async_trait::async_trait;
 pub use builder::ServerBuilder;
 pub use iip_core::server::{
-    ConnectionLimits, FrameReceiver, FrameSender, Handler, HandlerError, Incoming, Listener, Peer,
-    Report, StreamHandler, handler_fn,
+    ConnectionLimits, FrameReceiver, FrameSender, Handler, HandlerError, Incoming, Listener, Load,
+    Peer, Report, StreamHandler, handler_fn,
 };
+pub use iip_core::transport::PeerAddr;
 pub use methods::{Methods, MethodsBuilder, NamedService};
 pub use serve::Server;

@@ -13,10 +13,11 @@ use super::dispatch::Messages;
 use super::failure::{self, failed};
 use super::handle;
 use crate::cancellation::Scope;
+use crate::compression::Packing;
 use crate::deadline::{Inherit, now, on_arrival};
 use crate::envelope::{self, Direction, Head, MessageBytes, Trailer};
 use crate::stream::cancelled;
-use crate::{Body, Encoding, MethodDescriptor, Request, Response, Status, plain};
+use crate::{Body, MethodDescriptor, Request, Response, Status, plain};
 
 /// A unary method behind a connection: decodes what arrives, runs the handler, encodes what it answers.
 pub(crate) struct UnaryRoute<F, Req, Res> {
@@ -73,7 +74,7 @@ struct UnaryRunner<F, Fut, Req, Res> {
     future: Pin<Box<Option<Fut>>>,
     enveloped: bool,
     /// How the response is compressed.
-    compress: Option<Encoding>,
+    compress: Option<Packing>,
     deadline: Option<Instant>,
     /// Made for the first call, and used call after call: the connection stays the same.
     scope: Option<Arc<Scope>>,
@@ -110,6 +111,7 @@ pub(super) fn read(
     descriptor.requests().check(|| message.len())?;
     request.set_deadline(deadline);
     request.set_metadata(inbound.head.metadata);
+    request.set_was_compressed(message.was_compressed());
     Ok((message, request))
 }
 
@@ -197,7 +199,7 @@ impl<F, Fut, Req, Res> Drop for UnaryRunner<F, Fut, Req, Res> {
 fn succeeded<Res: Message>(
     response: Response<Res>,
     descriptor: &MethodDescriptor,
-    compress: Option<Encoding>,
+    compress: Option<Packing>,
     enveloped: bool,
 ) -> Result<Payload, Status> {
     encoded(handle::encode(response, descriptor)?, compress, enveloped)
@@ -206,15 +208,16 @@ fn succeeded<Res: Message>(
 /// The response of a method whose message is encoded.
 pub(super) fn encoded(
     response: Response<Body>,
-    compress: Option<Encoding>,
+    compress: Option<Packing>,
     enveloped: bool,
 ) -> Result<Payload, Status> {
     let (body, response) = response.take();
     let message = body.into_message()?;
     Ok(if enveloped {
-        let (message, packed) = envelope::pack(message, compress);
+        let (message, packed) = envelope::pack(message, compress, response.compression());
+        let encoding = compress.filter(|_| packed).map(|packing| packing.encoding);
         envelope::write(
-            Head::to_record(None, response.metadata_map(), compress.filter(|_| packed)),
+            Head::to_record(None, response.metadata(), encoding),
             message,
             Trailer::ok_record(response.trailers()),
         )

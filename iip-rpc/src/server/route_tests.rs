@@ -86,12 +86,12 @@ async fn greet(request: Request<String>) -> Result<Response<String>, Status> {
         "passed on" => Err(Status::unavailable("elsewhere").with_outcome(Outcome::NotProcessed)),
         "metadata" => {
             let mut response =
-                Response::new(request.metadata_map().get("k").unwrap_or("none").to_owned())
-                    .metadata("head", "h");
+                Response::new(request.metadata().get("k").unwrap_or("none").to_owned())
+                    .with_metadata("head", "h");
             response.trailers_mut().insert("tail", "t")?;
             Ok(response)
         }
-        "bad metadata" => Ok(Response::new(String::new()).metadata("a b", "")),
+        "bad metadata" => Ok(Response::new(String::new()).with_metadata("a b", "")),
         "" => Ok(Response::new(String::new())),
         name => Ok(Response::new(format!("Hello {name}!"))),
     }

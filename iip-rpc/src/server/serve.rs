@@ -3,7 +3,7 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use iip_core::server::{AdmissionStats, Report, Server as Core};
+use iip_core::server::{AdmissionStats, Load, Report, Server as Core};
 use iip_core::transport::Address;
 
 /// A server that is bound and not yet serving: its address is known, and clients that connect wait for it.
@@ -39,6 +39,11 @@ impl Server {
     /// How many connections there are and were refused.
     pub fn stats(&self) -> AdmissionStats {
         self.core.stats()
+    }
+
+    /// A view of what the calls of all connections hold, which tells the present while the server serves.
+    pub fn load(&self) -> Load {
+        self.core.load()
     }
 
     /// Serves until the future is dropped.

@@ -13,10 +13,11 @@ use super::dispatch::{Messages, Method};
 use super::failure;
 use crate::body::{BodyStream, Kind};
 use crate::cancellation::Scope;
+use crate::compression::Packing;
 use crate::deadline::{now, on_arrival};
 use crate::envelope::{self, Direction, Head, Trailer};
 use crate::stream::{Frames, Inbound};
-use crate::{Body, Encoding, MethodKind, Outcome, Request, Response, Status, plain};
+use crate::{Body, MethodKind, Outcome, Request, Response, Status, plain};
 
 /// Chunks that a response sends in one turn before it lets others run.
 const TURN: usize = 32;
@@ -140,13 +141,16 @@ async fn serve(
     method: Arc<dyn Method>,
     mut inbound: Inbound<Source>,
     mut response: FrameSender,
-    compress: Option<Encoding>,
-    request: Request<()>,
+    compress: Option<Packing>,
+    mut request: Request<()>,
 ) -> Reply {
     let body = match method.descriptor().kind() {
         MethodKind::ClientStreaming | MethodKind::Bidirectional => Body::from_stream(inbound),
         _ => match poll_fn(|context| inbound.poll_single(context)).await {
-            Ok(message) => Body::from_message(message),
+            Ok(message) => {
+                request.set_was_compressed(message.was_compressed());
+                Body::from_message(message)
+            }
             Err(status) => return failed(&not_processed(status)),
         },
     };
@@ -158,14 +162,17 @@ async fn serve(
 
 async fn answered(
     answer: Response<Body>,
-    compress: Option<Encoding>,
+    compress: Option<Packing>,
     response: &mut FrameSender,
 ) -> Reply {
     let (body, answer) = answer.take();
-    let head = |compress| Head::to_record(None, answer.metadata_map(), compress);
+    let head = |packing: Option<Packing>| {
+        let encoding = packing.map(|packing| packing.encoding);
+        Head::to_record(None, answer.metadata(), encoding)
+    };
     let mut stream = match body.into_kind() {
         Kind::Message(message) => {
-            let (message, packed) = envelope::pack(message, compress);
+            let (message, packed) = envelope::pack(message, compress, answer.compression());
             let head = head(compress.filter(|_| packed));
             let trailer = Trailer::ok_record(answer.trailers());
             return Reply::from(envelope::write(head, message, trailer));
@@ -184,7 +191,7 @@ async fn answered(
 fn poll_answers(
     mut stream: Pin<&mut dyn BodyStream>,
     chunks: &mut VecDeque<Chunk>,
-    compress: Option<Encoding>,
+    compress: Option<Packing>,
     response: &mut FrameSender,
     context: &mut Context<'_>,
 ) -> Poll<Reply> {

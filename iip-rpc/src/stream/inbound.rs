@@ -30,8 +30,8 @@ pub(crate) struct Inbound<F> {
     reader: FrameReader,
     /// Messages that were read while something else was looked for.
     ahead: Option<Batch>,
-    /// What [`BodyStream::poll_message`] has not given yet.
-    rest: Option<Batch>,
+    /// The one message there may be, until it is known to be the only one.
+    single: Option<MessageBytes>,
     trailers: Metadata,
     failed: Option<Status>,
     over: bool,
@@ -50,7 +50,7 @@ impl<F: Frames> Inbound<F> {
             direction,
             reader: FrameReader::new(direction, max_message),
             ahead: None,
-            rest: None,
+            single: None,
             trailers: Metadata::new(),
             failed: None,
             over: false,
@@ -128,18 +128,16 @@ impl<F: Frames> Inbound<F> {
                 Next::Batch(batch) => {
                     let mut more = None;
                     let message = batch.split_first(&mut more);
-                    if self.rest.is_some() || more.is_some() {
+                    if self.single.is_some() || more.is_some() {
                         let error = crate::envelope::EnvelopeError::SecondMessage;
                         return Poll::Ready(Err(self.unreadable(&error)));
                     }
-                    self.rest = message.map(Batch::Message);
+                    self.single = message;
                 }
                 Next::End => {
-                    let message = match self.rest.take() {
-                        Some(Batch::Message(message)) => Ok(message),
-                        _ => Err(self.unreadable(&crate::envelope::EnvelopeError::NoMessage)),
-                    };
-                    return Poll::Ready(message);
+                    let missing = crate::envelope::EnvelopeError::NoMessage;
+                    let message = self.single.take();
+                    return Poll::Ready(message.ok_or_else(|| self.unreadable(&missing)));
                 }
             }
         }
@@ -152,25 +150,6 @@ impl<F: Frames> Inbound<F> {
 }
 
 impl<F: Frames> BodyStream for Inbound<F> {
-    fn poll_message(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<MessageBytes, Status>>> {
-        loop {
-            if let Some(batch) = self.rest.take() {
-                let this = &mut *self;
-                if let Some(message) = batch.split_first(&mut this.rest) {
-                    return Poll::Ready(Some(Ok(message)));
-                }
-            }
-            match ready!(self.as_mut().poll_records(context)) {
-                Some(Ok(batch)) => self.rest = Some(batch),
-                Some(Err(status)) => return Poll::Ready(Some(Err(status))),
-                None => return Poll::Ready(None),
-            }
-        }
-    }
-
     fn poll_records(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -190,7 +169,7 @@ impl<F: Frames> BodyStream for Inbound<F> {
     }
 
     fn is_over(&self) -> bool {
-        self.over && self.rest.is_none() && self.ahead.is_none() && self.trailers.is_empty()
+        self.over && self.ahead.is_none() && self.trailers.is_empty()
     }
 
     fn trailers(mut self: Pin<&mut Self>) -> Metadata {

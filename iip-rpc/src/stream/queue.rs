@@ -10,7 +10,7 @@ use prost::Message;
 
 use crate::body::{BodyStream, Callee};
 use crate::envelope::{Batch, MessageBytes};
-use crate::{Metadata, Status};
+use crate::{Compression, Metadata, Status};
 
 /// Smallest and largest memory that messages are written into.
 const SMALLEST_BUFFER: usize = 256;
@@ -31,6 +31,8 @@ struct State {
     /// Whole MESSAGE records, costing [`PIECE`] at most.
     records: BytesMut,
     records_cost: usize,
+    /// Whether `records`, and what comes after them, are to be compressed on their way.
+    compression: Compression,
     /// What everything here costs.
     queued: usize,
     end: Option<End>,
@@ -155,6 +157,7 @@ impl State {
         Some(Batch::Records {
             records: self.records.split().freeze(),
             cost: std::mem::take(&mut self.records_cost),
+            compression: self.compression,
         })
     }
 
@@ -210,7 +213,8 @@ impl Queue {
         state.check(self.limit, len)?;
         state.seal();
         state.queued += len + MESSAGE_COST;
-        state.ready.push_back(Batch::Message(message));
+        let compression = state.compression;
+        state.ready.push_back(Batch::Message(message, compression));
         state.spoken = true;
         let taker = state.taker.take();
         drop(state);
@@ -291,6 +295,15 @@ impl Queue {
         true
     }
 
+    /// Sets whether messages taken in from now on are to be compressed on their way.
+    pub(crate) fn set_compression(&self, compression: Compression) {
+        let mut state = self.lock();
+        if state.compression != compression {
+            state.seal();
+            state.compression = compression;
+        }
+    }
+
     pub(crate) fn set_trailers(&self, trailers: Metadata) {
         self.lock().trailers = trailers;
     }
@@ -345,18 +358,30 @@ impl Queue {
         wake(waiting);
     }
 
+    /// Takes what is there, for a taker that polls the sender before it waits: a sender in its own task, which is
+    /// `waker`'s, is not woken.
+    pub(crate) fn take(&self, waker: &Waker) -> Option<Batch> {
+        let mut state = self.lock();
+        let batch = state.take()?;
+        self.made_room(state, Some(waker));
+        Some(batch)
+    }
+
     /// Takes what is there. If there is nothing, wakes `waker` at the next message, at the end, and when metadata is
     /// set.
-    pub(crate) fn take(&self, waker: Option<&Waker>) -> Option<Batch> {
+    pub(crate) fn take_or_wait(&self, waker: &Waker) -> Option<Batch> {
         let mut state = self.lock();
         let Some(batch) = state.take() else {
-            if let Some(waker) = waker {
-                keep(&mut state.taker, waker);
-            }
+            keep(&mut state.taker, waker);
             return None;
         };
-        self.made_room(state);
+        self.made_room(state, Some(waker));
         Some(batch)
+    }
+
+    /// The taker is about to poll the sender and looks again afterwards: it need not be woken meanwhile.
+    pub(crate) fn watched(&self) {
+        self.lock().taker = None;
     }
 
     /// Whether nothing waits to be taken.
@@ -364,11 +389,15 @@ impl Queue {
         self.lock().queued == 0
     }
 
-    fn made_room(&self, mut state: MutexGuard<'_, State>) {
+    fn made_room(&self, mut state: MutexGuard<'_, State>, polls: Option<&Waker>) {
         // Not for every batch: a sender that is woken should find room for many messages.
         if !state.senders.is_empty() && state.queued <= self.limit / 2 {
-            let senders = std::mem::take(&mut state.senders);
+            let mut senders = std::mem::take(&mut state.senders);
             drop(state);
+            if let Some(own) = polls {
+                // A task that wakes itself makes the runtime wake an idle thread.
+                senders.retain(|sender| !sender.will_wake(own));
+            }
             wake(senders);
         }
     }
@@ -394,7 +423,7 @@ impl Queue {
             return Poll::Ready(Some(Err(cancelled())));
         }
         if let Some(batch) = state.take() {
-            self.made_room(state);
+            self.made_room(state, None);
             return Poll::Ready(Some(Ok(batch)));
         }
         if state.end.is_some() {
@@ -445,34 +474,15 @@ fn wake(waiting: Vec<Waker>) {
 /// The taking end of a queue, as the body of a request. Dropping it closes the queue.
 pub(crate) struct QueueStream {
     queue: Arc<Queue>,
-    rest: Option<Batch>,
 }
 
 impl QueueStream {
     pub(crate) fn new(queue: Arc<Queue>) -> Self {
-        Self { queue, rest: None }
+        Self { queue }
     }
 }
 
 impl BodyStream for QueueStream {
-    fn poll_message(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<MessageBytes, Status>>> {
-        loop {
-            if let Some(batch) = self.rest.take()
-                && let Some(message) = batch.split_first(&mut self.rest)
-            {
-                return Poll::Ready(Some(Ok(message)));
-            }
-            match std::task::ready!(self.queue.poll_take(context)) {
-                Some(Ok(batch)) => self.rest = Some(batch),
-                Some(Err(status)) => return Poll::Ready(Some(Err(status))),
-                None => return Poll::Ready(None),
-            }
-        }
-    }
-
     fn poll_records(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -481,7 +491,7 @@ impl BodyStream for QueueStream {
     }
 
     fn is_over(&self) -> bool {
-        self.rest.is_none() && self.queue.is_over()
+        self.queue.is_over()
     }
 
     fn begun(self: Pin<&mut Self>, callee: Callee) {

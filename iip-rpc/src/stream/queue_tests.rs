@@ -8,9 +8,9 @@ use iip_core::session::{MESSAGE_COST, PIECE};
 use prost::encoding::{DecodeContext, WireType};
 
 use super::queue::{Queue, QueueStream, Refused};
-use crate::Code;
 use crate::body::{BodyStream, Callee};
 use crate::envelope::Batch;
+use crate::{Code, Compression};
 
 /// Counts how often it is woken.
 #[derive(Default)]
@@ -28,7 +28,7 @@ fn counted() -> (Arc<Count>, Waker) {
 }
 
 fn costs(queue: &Queue) -> Vec<usize> {
-    std::iter::from_fn(|| queue.take(None).map(|batch| batch.cost())).collect()
+    std::iter::from_fn(|| queue.take(Waker::noop()).map(|batch| batch.cost())).collect()
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn small_messages_are_taken_together() {
     for _ in 0..3 {
         queue.push(&"abc".to_owned()).unwrap();
     }
-    let Some(Batch::Records { records, cost }) = queue.take(None) else {
+    let Some(Batch::Records { records, cost, .. }) = queue.take(Waker::noop()) else {
         panic!("not together");
     };
     assert_eq!(
@@ -46,6 +46,42 @@ fn small_messages_are_taken_together() {
     );
     assert_eq!(cost, 3 * (5 + MESSAGE_COST));
     assert!(queue.is_empty());
+}
+
+#[test]
+fn a_message_keeps_the_compression_it_was_sent_with() {
+    let queue = Queue::new(usize::MAX);
+    let send = |lens: &[usize]| {
+        for len in lens {
+            queue.push(&vec![7u8; *len]).unwrap();
+        }
+    };
+    send(&[1, 1]);
+    queue.set_compression(Compression::Never);
+    send(&[1, PIECE, 1]);
+    // Nothing changes, so nothing is taken apart.
+    queue.set_compression(Compression::Never);
+    send(&[1]);
+    queue.set_compression(Compression::Always);
+    queue.set_compression(Compression::Auto);
+    send(&[1]);
+    let taken = std::iter::from_fn(|| queue.take(Waker::noop())).map(|batch| match batch {
+        Batch::Records {
+            cost, compression, ..
+        } => (cost / (MESSAGE_COST + 3), compression),
+        Batch::Message(message, compression) => {
+            assert_eq!(message.len(), PIECE + 4);
+            (1, compression)
+        }
+    });
+    let wanted = [
+        (2, Compression::Auto),
+        (1, Compression::Never),
+        (1, Compression::Never),
+        (2, Compression::Never),
+        (1, Compression::Auto),
+    ];
+    assert_eq!(taken.collect::<Vec<_>>(), wanted);
 }
 
 #[test]
@@ -82,7 +118,7 @@ fn who_is_over_the_limit_waits_until_something_is_taken() {
     assert!(matches!(queue.push(&7u64), Err(Refused::Full)));
     assert!(queue.poll_room(&mut context).is_pending());
     assert!(queue.poll_room(&mut context).is_pending());
-    assert!(queue.take(None).is_some());
+    assert!(queue.take(Waker::noop()).is_some());
     assert_eq!(count.0.load(Ordering::Relaxed), 1);
     assert!(queue.poll_room(&mut context).is_ready());
 }
@@ -91,10 +127,27 @@ fn who_is_over_the_limit_waits_until_something_is_taken() {
 fn the_taker_is_woken_once_by_what_comes_first() {
     let queue = Queue::new(PIECE);
     let (count, waker) = counted();
-    assert!(queue.take(Some(&waker)).is_none());
+    assert!(queue.take_or_wait(&waker).is_none());
     queue.push(&7u64).unwrap();
     queue.push(&7u64).unwrap();
     assert_eq!(count.0.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_task_that_polls_its_sender_is_not_woken_by_its_own_doing() {
+    let queue = Queue::new(1);
+    let (own, waker) = counted();
+    let (other, others) = counted();
+    assert!(queue.take_or_wait(&waker).is_none());
+    queue.watched();
+    queue.push(&7u64).unwrap();
+    for waker in [&waker, &others] {
+        let mut context = Context::from_waker(waker);
+        assert!(queue.poll_room(&mut context).is_pending());
+    }
+    assert!(queue.take(&waker).is_some());
+    let woken = [own, other].map(|count| count.0.load(Ordering::Relaxed));
+    assert_eq!(woken, [0, 1]);
 }
 
 #[test]
@@ -200,7 +253,7 @@ fn a_message_that_cannot_be_encoded_spoils_no_other() {
     }));
     assert!(panicked.is_err());
     queue.push(&8u64).unwrap();
-    let Some(Batch::Records { records, .. }) = queue.take(None) else {
+    let Some(Batch::Records { records, .. }) = queue.take(Waker::noop()) else {
         panic!("not together");
     };
     assert_eq!(&records[..], b"\x02\x02\x08\x07\x02\x02\x08\x08");

@@ -7,7 +7,7 @@ use prost::Message;
 
 use super::queue::{Queue, Refused};
 use crate::method::Largest;
-use crate::{Metadata, Status};
+use crate::{Compression, Metadata, Status};
 
 /// The sending half of a stream: what a streaming handler answers with, and what a caller sends its requests with.
 ///
@@ -63,8 +63,12 @@ impl<T> Sender<T> {
         self.queue.is_closed()
     }
 
-    /// Waits until nobody receives messages any more. In a handler that is when its caller has given the call up, which
-    /// also drops the handler's future: it is for senders that were moved to a task of their own.
+    /// Waits until nobody receives messages any more: for senders that were moved to a task of their own, and for
+    /// clients.
+    ///
+    /// A handler that awaits this itself never sees it: when its caller gives the call up, the handler's future is
+    /// dropped where it waits, and nothing after that runs. What must be done then goes into a `Drop`, or into a task
+    /// that waits for [`Cancellation`](crate::Cancellation).
     ///
     /// # Cancel safety
     ///
@@ -107,6 +111,12 @@ impl<T> Sender<T> {
         Ok(())
     }
 
+    /// Sets whether the messages sent after it are compressed on their way, until it is set again. Before that a
+    /// handler's are sent as [`Compression::Auto`] says, a caller's as its request does.
+    pub fn set_compression(&self, compression: Compression) {
+        self.queue.set_compression(compression);
+    }
+
     /// Ends the stream: the last message was sent. On the server, where the end of the handler does that, it does
     /// nothing.
     ///
@@ -139,10 +149,75 @@ impl<T: Message> Sender<T> {
     ///
     /// A future that is dropped before it is ready has not sent the message.
     pub async fn send(&self, message: T) -> Result<(), Status> {
+        match self.send_or_closed(message).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(closed()),
+            Err(status) => Err(status),
+        }
+    }
+
+    /// Sends every message of an iterator, one after the other; waits while there is no room. In a handler that has
+    /// nothing else to say this is its last line. The feature `futures` has the same for streams.
+    ///
+    /// Messages go out as those of [`send`](Self::send) do: when it waits for room, when 16 KiB are together, and when
+    /// whoever called it next waits.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send). It ends with the first: the messages before are sent, and no further one is asked
+    /// for.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was sent stays sent. Dropping the future while it waits loses the one message that it waits with; the rest
+    /// is still in an iterator that was given by reference.
+    pub async fn send_all(&self, messages: impl IntoIterator<Item = T>) -> Result<(), Status> {
+        for message in messages {
+            self.send(message).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends every message of an iterator and ends the stream: all that a client sends in a call, in one expression.
+    /// Where the answers are to be read meanwhile, the future is one to be spawned:
+    ///
+    /// ```
+    /// # use iip_rpc::{Sender, Status, Streaming};
+    /// # async fn chat() -> Result<(Sender<String>, Streaming<String>), Status> { Err(Status::unimplemented("")) }
+    /// # async fn call(notes: Vec<String>) -> Result<(), Status> {
+    /// let (out, mut answers) = chat().await?;
+    /// iip_rpc::tokio::spawn(out.finish_with(notes));
+    /// while let Some(answer) = answers.message().await? {
+    ///     println!("{answer}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `RESOURCE_EXHAUSTED` when a message is larger than the receiver accepts, or than its method allows; on the client
+    /// that cancels the call. That the call is over already is none, as for [`finish`](Self::finish): it stops sending,
+    /// and the reply, or the stream of responses, says how the call ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future before it is ready cancels the call, like dropping the sender.
+    pub async fn finish_with(self, messages: impl IntoIterator<Item = T>) -> Result<(), Status> {
+        for message in messages {
+            if !self.send_or_closed(message).await? {
+                break;
+            }
+        }
+        self.finish().await
+    }
+
+    /// Whether the message was sent: nobody may receive any more.
+    async fn send_or_closed(&self, message: T) -> Result<bool, Status> {
         loop {
             match self.push(&message) {
-                Ok(()) => return Ok(()),
-                Err(Refused::Closed) => return Err(closed()),
+                Ok(()) => return Ok(true),
+                Err(Refused::Closed) => return Ok(false),
                 Err(Refused::Invalid(status)) => return Err(status),
                 Err(Refused::Full) => poll_fn(|context| self.queue.poll_room(context)).await,
             }

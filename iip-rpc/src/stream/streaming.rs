@@ -36,6 +36,8 @@ pub struct Streaming<T> {
     records: Bytes,
     /// The cost of what was taken and not reported.
     unreported: usize,
+    /// The last message taken came compressed.
+    was_compressed: bool,
     metadata: Metadata,
     trailers: Metadata,
 }
@@ -62,6 +64,7 @@ impl<T> Streaming<T> {
             largest: Largest::default(),
             records: Bytes::new(),
             unreported: 0,
+            was_compressed: false,
             metadata: Metadata::new(),
             trailers: Metadata::new(),
         }
@@ -93,6 +96,11 @@ impl<T> Streaming<T> {
         &self.metadata
     }
 
+    /// Whether the last message that was taken came compressed; false before the first.
+    pub fn was_compressed(&self) -> bool {
+        self.was_compressed
+    }
+
     /// What the other side sent after its last message. Empty before the end; a status has its own.
     pub fn trailers(&self) -> &Metadata {
         &self.trailers
@@ -104,8 +112,9 @@ impl<T: Message + Default> Streaming<T> {
     ///
     /// # Errors
     ///
-    /// The status the call ended with: after an error nothing follows. A message that cannot be decoded, or is larger
-    /// than accepted, is one too.
+    /// The status the call ended with. A message that cannot be decoded, or is larger than accepted, is one too. An error
+    /// comes once and nothing follows it: the next call says `None`, so that a loop that goes on after errors ends.
+    /// `None` therefore means that all has come only where no error came before it.
     ///
     /// # Cancel safety
     ///
@@ -131,9 +140,11 @@ impl<T: Message + Default> Streaming<T> {
                     Some(Ok(Batch::Records { records, .. })) => {
                         turn.made_progress();
                         self.records = records;
+                        self.was_compressed = false;
                     }
-                    Some(Ok(Batch::Message(message))) => {
+                    Some(Ok(Batch::Message(message, _))) => {
                         turn.made_progress();
+                        self.was_compressed = message.was_compressed();
                         let cost = message.cost();
                         let decoded = match self.largest.check(|| message.len()) {
                             Ok(()) => Ok(message.decode()),
@@ -151,12 +162,15 @@ impl<T: Message + Default> Streaming<T> {
                 Source::Calling(call) => match ready!(call.as_mut().poll(context)) {
                     Ok(response) => {
                         let (body, mut response) = response.take();
-                        self.metadata = std::mem::take(response.metadata_map_mut());
+                        self.metadata = std::mem::take(response.metadata_mut());
                         self.source = Source::Stream(body.into_stream());
                     }
                     Err(status) => return Poll::Ready(Err(self.failed(status))),
                 },
-                Source::Items(items) => return Poll::Ready(items.next().transpose()),
+                Source::Items(items) => {
+                    let next = items.next().transpose();
+                    return Poll::Ready(next.map_err(|status| self.failed(status)));
+                }
                 Source::Ended => return Poll::Ready(Ok(None)),
             }
         }
@@ -210,6 +224,9 @@ impl<T: Message + Default> Streaming<T> {
         status
     }
 }
+
+/// Messages are moved, never pinned.
+impl<T> Unpin for Streaming<T> {}
 
 impl<T> FromIterator<T> for Streaming<T> {
     fn from_iter<I: IntoIterator<Item = T>>(messages: I) -> Self {

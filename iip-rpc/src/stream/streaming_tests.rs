@@ -8,7 +8,7 @@ use iip_core::session::MESSAGE_COST;
 use super::streaming::REPORT;
 use super::{Queue, QueueStream, Side, Streaming};
 use crate::body::BodyStream;
-use crate::envelope::{Batch, MessageBytes};
+use crate::envelope::Batch;
 use crate::{Code, Status};
 
 /// A stream that counts what is reported as consumed.
@@ -18,13 +18,6 @@ struct Counted {
 }
 
 impl BodyStream for Counted {
-    fn poll_message(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<MessageBytes, Status>>> {
-        Pin::new(&mut self.inner).poll_message(context)
-    }
-
     fn poll_records(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -52,10 +45,16 @@ async fn a_stream_is_made_of_messages_or_results() {
     assert_eq!(stream.message().await.unwrap(), Some(1));
     assert_eq!(stream.message().await.unwrap(), Some(2));
     assert_eq!(stream.message().await.unwrap(), None);
-    let results = [Ok(1u64), Err(Status::aborted("no"))];
+}
+
+/// As with tonic: whoever goes on after an error is not told it for ever, and gets nothing that comes after it.
+#[tokio::test]
+async fn an_error_comes_once_and_ends_the_stream() {
+    let results = [Ok(1u64), Err(Status::aborted("no")), Ok(2)];
     let mut stream: Streaming<u64> = results.into_iter().collect();
     assert_eq!(stream.message().await.unwrap(), Some(1));
     assert_eq!(stream.message().await.unwrap_err().code(), Code::Aborted);
+    assert_eq!(stream.message().await.unwrap(), None);
     assert_eq!(stream.message().await.unwrap(), None);
 }
 

@@ -90,7 +90,7 @@ pub struct GreeterClient<S = ::iip_rpc::codegen::Channel> {
 
 impl GreeterClient<::iip_rpc::codegen::Channel> {
     pub async fn connect(
-        target: impl ::core::convert::AsRef<str>,
+        target: impl ::core::convert::Into<::iip_rpc::codegen::ChannelBuilder>,
     ) -> ::core::result::Result<Self, ::iip_rpc::codegen::Status> {
         ::core::result::Result::Ok(Self::new(
             ::iip_rpc::codegen::Channel::connect(target).await?,
@@ -142,11 +142,11 @@ impl Greeter for MyGreeter {
                 panic!("on request")
             }
             "metadata" => {
-                let value = request.metadata_map().get("k").unwrap_or("none").to_owned();
+                let value = request.metadata().get("k").unwrap_or("none").to_owned();
                 let mut reply = iip_rpc::Response::new(HelloReply {
                     message: value.clone(),
                 })
-                .metadata("head", value.as_str());
+                .with_metadata("head", value.as_str());
                 reply.trailers_mut().insert("tail", value)?;
                 Ok(reply)
             }

@@ -37,16 +37,16 @@ async fn a_status_comes_back() {
 
 #[tokio::test]
 async fn metadata_travels_both_ways() {
-    let request = Request::new(hello("metadata")).metadata("k", "v");
+    let request = Request::new(hello("metadata")).with_metadata("k", "v");
     let reply = client().say_hello(request).await.unwrap();
     assert_eq!(reply.get_ref().message, "v");
-    assert_eq!(reply.metadata_map().get("head"), Some("v"));
+    assert_eq!(reply.metadata().get("head"), Some("v"));
     assert_eq!(reply.trailers().get("tail"), Some("v"));
 }
 
 #[tokio::test]
 async fn metadata_that_is_not_valid_fails_before_the_call() {
-    let request = Request::new(hello("you")).metadata("k", "two\nlines");
+    let request = Request::new(hello("you")).with_metadata("k", "two\nlines");
     let status = client().say_hello(request).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     assert_eq!(status.outcome(), Some(Outcome::NotSent));
@@ -62,7 +62,7 @@ async fn a_panic_is_internal() {
 
 #[tokio::test(start_paused = true)]
 async fn the_deadline_ends_a_handler() {
-    let request = Request::new(hello("never")).timeout(Duration::from_millis(200));
+    let request = Request::new(hello("never")).with_timeout(Duration::from_millis(200));
     let status = client().say_hello(request).await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert_eq!(status.outcome(), None);
@@ -70,7 +70,7 @@ async fn the_deadline_ends_a_handler() {
 
 #[tokio::test(start_paused = true)]
 async fn an_expired_call_is_not_run() {
-    let request = Request::new(hello("you")).timeout(Duration::ZERO);
+    let request = Request::new(hello("you")).with_timeout(Duration::ZERO);
     let status = client().say_hello(request).await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert_eq!(status.outcome(), Some(Outcome::NotProcessed));

@@ -51,9 +51,9 @@ macro_rules! with_all_layers {
                     request.get_ref().is_stream(),
                     !request.method().unwrap().name().starts_with(['L', 'O'])
                 );
-                request.metadata_map_mut().append("k", "layer")?;
+                request.metadata_mut().append("k", "layer")?;
                 let mut response = next.run(request).await?;
-                response.metadata_map_mut().append("seen", "yes")?;
+                response.metadata_mut().append("seen", "yes")?;
                 Ok(response)
             }))
     };
@@ -62,12 +62,12 @@ macro_rules! with_all_layers {
 async fn every_kind(client: &Client<impl iip_rpc::RpcService>) {
     assert_eq!(client.one(7).await.unwrap(), 7);
     let response = client.list(command("count 1000")).await.unwrap();
-    assert!(response.metadata_map().get("seen").is_some());
+    assert!(response.metadata().get("seen").is_some());
     let (messages, end) = all(response.into_inner()).await;
     assert_eq!(messages, numbers(1000));
     assert!(end.is_ok());
     let response = client.list(command("metadata 3")).await.unwrap();
-    assert_eq!(response.metadata_map().get("head"), Some("layer"));
+    assert_eq!(response.metadata().get("head"), Some("layer"));
     let (messages, end) = all(response.into_inner()).await;
     assert_eq!(messages, numbers(3));
     assert_eq!(end.unwrap().trailers().get("tail"), Some("layer"));
@@ -102,9 +102,9 @@ async fn every_kind_of_method_goes_through_every_layer() {
     every_kind(&client).await;
     let layers = (LoadShed::new(10), Timeout::new(SECOND));
     let seen = interceptor(|mut request, next| async move {
-        request.metadata_map_mut().insert("k", "layer")?;
+        request.metadata_mut().insert("k", "layer")?;
         let mut response = next.run(request).await?;
-        response.metadata_map_mut().insert("seen", "yes")?;
+        response.metadata_mut().insert("seen", "yes")?;
         Ok(response)
     });
     every_kind(&Client(layered(streams, (layers, seen)))).await;

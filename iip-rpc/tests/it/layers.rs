@@ -139,22 +139,22 @@ async fn interceptors_on_both_sides_see_request_and_response() {
     let server = greeter().layer(interceptor(|mut request, next| async move {
         assert_eq!(request.method().unwrap().name(), "SayHello");
         assert!(request.peer().is_some());
-        let who = request.metadata_map().get("who").map(str::to_owned);
+        let who = request.metadata().get("who").map(str::to_owned);
         if who.as_deref() != Some("me") {
             return Err(Status::unauthenticated("who is it?"));
         }
         request
-            .metadata_map_mut()
+            .metadata_mut()
             .insert("k", "from the server's layer")?;
         let mut response = next.run(request).await?;
-        response.metadata_map_mut().insert("layer", "server")?;
+        response.metadata_mut().insert("layer", "server")?;
         Ok(response)
     }));
     let address = serve(server).await;
     let channel = Channel::builder(&address).layer(interceptor(|mut request, next| async move {
-        request.metadata_map_mut().insert("who", "me")?;
+        request.metadata_mut().insert("who", "me")?;
         let mut response = next.run(request).await?;
-        assert_eq!(response.metadata_map().get("layer"), Some("server"));
+        assert_eq!(response.metadata().get("layer"), Some("server"));
         response.trailers_mut().insert("layer", "client")?;
         Ok(response)
     }));
@@ -247,12 +247,12 @@ async fn the_channels_timeout_begins_before_its_layers() {
 #[tokio::test]
 async fn a_panic_in_a_servers_layer_costs_only_its_call() {
     let server = greeter().layer(interceptor(|request, next| async move {
-        assert!(request.metadata_map().is_empty(), "on request");
+        assert!(request.metadata().is_empty(), "on request");
         next.run(request).await
     }));
     let client = client(server).await;
     let status = client
-        .say_hello(Request::new(hello("you")).metadata("k", "v"))
+        .say_hello(Request::new(hello("you")).with_metadata("k", "v"))
         .await
         .unwrap_err();
     assert_eq!(status.code(), Code::Internal);
@@ -267,15 +267,14 @@ async fn a_trace_goes_through_a_connection() {
             .layer(interceptor(|mut request, next| async move {
                 let context = *request.extensions().get::<TraceContext>().unwrap();
                 let key = "k";
-                request
-                    .metadata_map_mut()
-                    .insert(key, context.to_string())?;
+                request.metadata_mut().insert(key, context.to_string())?;
                 next.run(request).await
             }));
     let channel = Channel::builder(serve(server).await).layer(Trace::client());
     let client = GreeterClient::new(channel.connect().await.unwrap());
     let parent = TraceContext::new_root(true);
-    let request = Request::new(hello("metadata")).metadata(TraceContext::KEY, parent.to_string());
+    let request =
+        Request::new(hello("metadata")).with_metadata(TraceContext::KEY, parent.to_string());
     let reply = client.say_hello(request).await.unwrap().into_inner();
     let seen: TraceContext = reply.message.parse().unwrap();
     assert_eq!(seen.trace_id(), parent.trace_id());

@@ -63,10 +63,10 @@ async fn a_status_comes_back_with_its_endpoint() {
 
 #[tokio::test]
 async fn metadata_travels_both_ways() {
-    let request = Request::new(hello("metadata")).metadata("k", "v");
+    let request = Request::new(hello("metadata")).with_metadata("k", "v");
     let reply = client().await.say_hello(request).await.unwrap();
     assert_eq!(reply.get_ref().message, "v");
-    assert_eq!(reply.metadata_map().get("head"), Some("v"));
+    assert_eq!(reply.metadata().get("head"), Some("v"));
     assert_eq!(reply.trailers().get("tail"), Some("v"));
 }
 
@@ -140,7 +140,7 @@ async fn a_deadline_travels() {
             .message
     };
     assert_eq!(left(Request::new(hello(""))).await, "Some(10s)");
-    let request = Request::new(hello("")).timeout(Duration::from_secs(100));
+    let request = Request::new(hello("")).with_timeout(Duration::from_secs(100));
     assert_eq!(left(request).await, "Some(100s)");
     let channel = Channel::builder(&address)
         .timeout(Duration::from_secs(50))
@@ -161,7 +161,7 @@ async fn a_deadline_ends_a_call() {
     let client = GreeterClient::connect(serve_in_memory(MyGreeter).await)
         .await
         .unwrap();
-    let request = Request::new(hello("never")).timeout(Duration::from_millis(20));
+    let request = Request::new(hello("never")).with_timeout(Duration::from_millis(20));
     let status = client.say_hello(request).await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert!(client.say_hello(hello("you")).await.is_ok());
@@ -170,7 +170,7 @@ async fn a_deadline_ends_a_call() {
 #[tokio::test]
 async fn an_expired_call_is_not_sent() {
     let client = client().await;
-    let request = Request::new(hello("panic")).timeout(Duration::ZERO);
+    let request = Request::new(hello("panic")).with_timeout(Duration::ZERO);
     let status = client.say_hello(request).await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert_eq!(status.outcome(), Some(Outcome::NotSent));
@@ -201,11 +201,11 @@ async fn a_deadline_is_inherited() {
     let gateway = GreeterClient::connect(serve_in_memory(Gateway { next }).await)
         .await
         .unwrap();
-    let request = Request::new(hello("")).timeout(Duration::from_secs(5));
+    let request = Request::new(hello("")).with_timeout(Duration::from_secs(5));
     let reply = gateway.say_hello(request).await.unwrap();
     // 5 s less 1 ms and 1 %.
     assert_eq!(reply.get_ref().message, "Some(4.949s)");
-    let request = Request::new(hello("")).timeout(Duration::from_secs(200));
+    let request = Request::new(hello("")).with_timeout(Duration::from_secs(200));
     let reply = gateway.say_hello(request).await.unwrap();
     assert_eq!(reply.get_ref().message, "Some(197.999s)");
 }

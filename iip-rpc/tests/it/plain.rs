@@ -106,7 +106,7 @@ async fn a_plain_server_is_called() {
     let reply = client.say_hello(hello("")).await.unwrap();
     assert_eq!(reply.get_ref().message, "");
     // Metadata has no place there; the call is made without it.
-    let request = Request::new(hello("you")).metadata("k", "v");
+    let request = Request::new(hello("you")).with_metadata("k", "v");
     assert!(client.say_hello(request).await.is_ok());
     for (name, code, message) in [
         ("nobody", Code::NotFound, "nobody is here"),
@@ -144,7 +144,7 @@ async fn deadlines_towards_a_plain_server_are_local() {
     let address = server.local_addr().to_string();
     tokio::spawn(server.serve());
     let channel = Channel::builder(address).plain().connect().await.unwrap();
-    let request = Request::new(hello("you")).timeout(std::time::Duration::from_millis(20));
+    let request = Request::new(hello("you")).with_timeout(std::time::Duration::from_millis(20));
     let status = GreeterClient::new(channel)
         .say_hello(request)
         .await

@@ -52,6 +52,9 @@ both_ways!(
     requests_are_summed,
     many_small_requests,
     an_early_reply_ends_the_requests,
+    all_of_an_iterator_is_sent,
+    an_early_reply_ends_an_iterator,
+    an_error_of_a_call_comes_once,
     a_sender_dropped_unfinished_cancels,
     dropping_the_reply_drops_the_handler,
     a_conversation,
@@ -95,7 +98,7 @@ async fn a_failure_before_the_first_answer_fails_the_call(
     let status = client.list(command("fail 0")).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
     assert_eq!(status.message(), "no more");
-    assert_eq!(status.metadata_map().get("why"), Some("so"));
+    assert_eq!(status.metadata().get("why"), Some("so"));
     assert_eq!(status.outcome(), None);
 }
 
@@ -118,9 +121,9 @@ async fn a_panic_after_some_answers_is_internal(client: Client<impl RpcService>,
 }
 
 async fn metadata_and_trailers_travel(client: Client<impl RpcService>, _: &Seen) {
-    let request = command("metadata 2").metadata("k", "v");
+    let request = command("metadata 2").with_metadata("k", "v");
     let response = client.list(request).await.unwrap();
-    assert_eq!(response.metadata_map().get("head"), Some("v"));
+    assert_eq!(response.metadata().get("head"), Some("v"));
     let (messages, end) = all(response.into_inner()).await;
     assert_eq!(messages, numbers(2));
     let stream = end.unwrap();
@@ -130,7 +133,7 @@ async fn metadata_and_trailers_travel(client: Client<impl RpcService>, _: &Seen)
 
 async fn metadata_comes_without_a_message(client: Client<impl RpcService>, _: &Seen) {
     let response = client.list(command("metadata 0")).await.unwrap();
-    assert_eq!(response.metadata_map().get("head"), Some("none"));
+    assert_eq!(response.metadata().get("head"), Some("none"));
     let (_, end) = all(response.into_inner()).await;
     assert_eq!(end.unwrap().trailers().get("tail"), Some("none"));
 }
@@ -195,7 +198,7 @@ async fn requests_are_summed(client: Client<impl RpcService>, _: &Seen) {
     out.finish().await.unwrap();
     let reply = reply.await.unwrap();
     assert_eq!(*reply.get_ref(), 10);
-    assert_eq!(reply.metadata_map().get("head"), Some("h"));
+    assert_eq!(reply.metadata().get("head"), Some("h"));
     assert_eq!(reply.trailers().get("tail"), Some("t"));
 }
 
@@ -209,7 +212,7 @@ async fn many_small_requests(client: Client<impl RpcService>, _: &Seen) {
 }
 
 async fn an_early_reply_ends_the_requests(client: Client<impl RpcService>, _: &Seen) {
-    let request = Request::new(()).metadata("early", "yes");
+    let request = Request::new(()).with_metadata("early", "yes");
     let (out, reply) = client.record(request).await.unwrap();
     out.send(5).await.unwrap();
     assert_eq!(reply.await.unwrap().into_inner(), 5);
@@ -218,6 +221,45 @@ async fn an_early_reply_ends_the_requests(client: Client<impl RpcService>, _: &S
     assert_eq!(out.send(6).await.unwrap_err().code(), Code::Cancelled);
     assert!(out.try_send(6).unwrap_err().is_closed());
     out.finish().await.unwrap();
+}
+
+async fn all_of_an_iterator_is_sent(client: Client<impl RpcService>, _: &Seen) {
+    let (out, reply) = client.record(Request::new(())).await.unwrap();
+    out.send_all(1..=20_000).await.unwrap();
+    out.finish_with(1..=10).await.unwrap();
+    assert_eq!(reply.await.unwrap().into_inner(), 200_010_000 + 55);
+
+    let (out, notes) = client.chat(Request::new(())).await.unwrap();
+    let sending = tokio::spawn(out.finish_with(numbers(20_000)));
+    assert_eq!(all(notes).await.0, numbers(20_000));
+    sending.await.unwrap().unwrap();
+
+    let stream = client.list(command("everything 20000")).await.unwrap();
+    assert_eq!(all(stream.into_inner()).await.0, numbers(20_000));
+}
+
+async fn an_early_reply_ends_an_iterator(client: Client<impl RpcService>, _: &Seen) {
+    let early = || Request::new(()).with_metadata("early", "yes");
+    let (out, reply) = client.record(early()).await.unwrap();
+    out.finish_with(std::iter::repeat(5)).await.unwrap();
+    assert_eq!(reply.await.unwrap().into_inner(), 5);
+
+    let (out, reply) = client.record(early()).await.unwrap();
+    let status = out.send_all(std::iter::repeat(5)).await.unwrap_err();
+    assert_eq!(status.code(), Code::Cancelled);
+    assert_eq!(reply.await.unwrap().into_inner(), 5);
+}
+
+async fn an_error_of_a_call_comes_once(client: Client<impl RpcService>, _: &Seen) {
+    let mut stream = client.list(command("fail 2")).await.unwrap().into_inner();
+    for text in numbers(2) {
+        assert_eq!(stream.message().await.unwrap(), Some(text));
+    }
+    let status = stream.message().await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound);
+    for _ in 0..3 {
+        assert_eq!(stream.message().await.unwrap(), None);
+    }
 }
 
 async fn a_sender_dropped_unfinished_cancels(client: Client<impl RpcService>, _: &Seen) {
@@ -250,7 +292,7 @@ async fn a_conversation(client: Client<impl RpcService>, _: &Seen) {
 }
 
 async fn a_server_may_speak_first(client: Client<impl RpcService>, _: &Seen) {
-    let request = Request::new(()).metadata("greet", "yes");
+    let request = Request::new(()).with_metadata("greet", "yes");
     let (out, mut notes) = client.chat(request).await.unwrap();
     assert_eq!(notes.message().await.unwrap().as_deref(), Some("welcome"));
     assert_eq!(notes.metadata().get("head"), Some("h"));
@@ -330,7 +372,7 @@ async fn large_requests(client: Client<impl RpcService>, _: &Seen) {
 async fn a_deadline_ends_a_stream() {
     let streams = Streams::new();
     let connected = in_memory(&streams).await;
-    let request = || command("wait 2").timeout(Duration::from_millis(50));
+    let request = || command("wait 2").with_timeout(Duration::from_millis(50));
     for answers in [
         Client(streams.clone()).list(request()).await,
         connected.list(request()).await,

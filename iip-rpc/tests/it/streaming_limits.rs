@@ -134,7 +134,7 @@ async fn a_handler_in_process_waits_for_who_does_not_read() {
 async fn an_expired_stream_is_not_sent() {
     let streams = Streams::new();
     let connected = in_memory(&streams).await;
-    let request = || command("count 1").timeout(Duration::ZERO);
+    let request = || command("count 1").with_timeout(Duration::ZERO);
     let status = connected.list(request()).await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert_eq!(status.outcome(), Some(Outcome::NotSent));
@@ -147,7 +147,7 @@ async fn an_expired_stream_is_not_sent() {
 #[tokio::test]
 async fn metadata_that_is_not_valid_fails_before_the_call() {
     let client = Client(Streams::new());
-    let bad = || Request::new(()).metadata("k", "two\nlines");
+    let bad = || Request::new(()).with_metadata("k", "two\nlines");
     for status in [
         client.chat(bad()).await.unwrap_err(),
         client.record(bad()).await.unwrap_err(),
@@ -374,7 +374,7 @@ async fn a_relay_passes_on_answers_failures_deadlines_and_the_end_of_interest() 
     let (messages, end) = all(list(command("fail 2")).await.unwrap()).await;
     assert_eq!(messages, numbers(2));
     assert_eq!(end.unwrap_err().message(), "no more");
-    let request = command("wait 2").timeout(Duration::from_millis(50));
+    let request = command("wait 2").with_timeout(Duration::from_millis(50));
     let (_, end) = all(list(request).await.unwrap()).await;
     assert_eq!(end.unwrap_err().code(), Code::DeadlineExceeded);
     idle(&streams.1).await;

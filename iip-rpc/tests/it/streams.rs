@@ -56,9 +56,7 @@ impl Drop for Running {
 }
 
 fn metadata(key: &str, value: &str) -> Metadata {
-    let mut metadata = Metadata::new();
-    metadata.insert(key, value).unwrap();
-    metadata
+    Metadata::new().with(key, value).unwrap()
 }
 
 async fn list(
@@ -79,9 +77,10 @@ async fn list(
     };
     match command {
         "count" => some(&out).await,
+        "everything" => out.send_all(numbers(number)).await,
         "fail" => {
             some(&out).await?;
-            Err(Status::not_found("no more").with_metadata(metadata("why", "so")))
+            Err(Status::not_found("no more").with_metadata("why", "so"))
         }
         "panic" => {
             some(&out).await?;
@@ -97,7 +96,7 @@ async fn list(
         }
         "size" => out.send("x".repeat(number)).await,
         "metadata" => {
-            let value = request.metadata_map().get("k").unwrap_or("none");
+            let value = request.metadata().get("k").unwrap_or("none");
             out.set_metadata(metadata("head", value))?;
             assert!(out.set_metadata(Metadata::new()).is_err());
             out.set_trailers(metadata("tail", value))?;
@@ -143,7 +142,7 @@ async fn record(
     request: Request<Streaming<u64>>,
 ) -> Result<Response<u64>, Status> {
     let _running = Running::new(&seen);
-    let early = request.metadata_map().contains_key("early");
+    let early = request.metadata().contains_key("early");
     let mut numbers = request.into_inner();
     let mut sum = 0;
     while let Some(number) = numbers.message().await? {
@@ -152,7 +151,7 @@ async fn record(
             break;
         }
     }
-    let mut reply = Response::new(sum).metadata("head", "h");
+    let mut reply = Response::new(sum).with_metadata("head", "h");
     reply.trailers_mut().insert("tail", "t")?;
     Ok(reply)
 }
@@ -164,7 +163,7 @@ async fn chat(
 ) -> Result<(), Status> {
     let _running = Running::new(&seen);
     *seen.token.lock().unwrap() = Some(request.cancellation());
-    if request.metadata_map().contains_key("greet") {
+    if request.metadata().contains_key("greet") {
         out.set_metadata(metadata("head", "h"))?;
         out.send("welcome".to_owned()).await?;
     }

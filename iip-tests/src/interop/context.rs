@@ -50,7 +50,7 @@ impl<T: Target> Context<T> {
         let time = SystemTime::now().duration_since(UNIX_EPOCH);
         let time = time.map_or(0, |time| time.as_nanos());
         let name = format!("{}-{time}-{number}", std::process::id());
-        let request = request.into_request().metadata(CALL, name.as_str());
+        let request = request.into_request().with_metadata(CALL, name.as_str());
         (request, name)
     }
 

@@ -6,6 +6,7 @@
 pub mod cases;
 mod context;
 mod ledger;
+mod packing;
 mod payload;
 pub mod proto;
 mod service;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use iip_rpc::{Code, Metadata, Request, Response, Sender, Server, Status, Streaming, tokio};
 
 use super::ledger::{Ledger, Line};
+use super::packing::{COMPRESS_FROM, ENCODING};
 use super::payload::body;
 use super::proto::{
     DownloadPart, DownloadRequest, FailWith, Interop, InteropServer, Payload, UnaryReply,
@@ -50,6 +51,8 @@ pub async fn bind(address: &str) -> io::Result<Server> {
     Server::builder()
         .max_message(MAX_MESSAGE)
         .default_timeout(PATIENCE)
+        .compress(ENCODING)
+        .compress_from(COMPRESS_FROM)
         .add_service(InteropServer::new(TestService::default()))
         .bind(address)
         .await
@@ -118,6 +121,7 @@ async fn send_parts(
             tokio::time::sleep(Duration::from_micros(part.pause_us.into())).await;
         }
         let payload = Some(payload(part.size)?);
+        out.set_compression(part.packing().compression());
         out.send(DownloadPart { payload }).await?;
         line.sent();
     }
@@ -135,6 +139,7 @@ async fn receive_parts(mut parts: Streaming<UploadPart>, line: &Line) -> Result<
     let mut total_size = 0;
     while let Some(part) = parts.message().await? {
         line.received();
+        part.packing().check(parts.was_compressed())?;
         check_received(part.payload.as_ref())?;
         total_size += body(part.payload.as_ref()).len() as u64;
     }
@@ -161,9 +166,10 @@ impl Interop for TestService {
 
     async fn unary(&self, request: Request<UnaryRequest>) -> Result<Response<UnaryReply>, Status> {
         let asked = request.get_ref();
+        asked.packing().check(request.was_compressed())?;
         check_received(asked.payload.as_ref())?;
         fail_if_asked(asked.fail_with.as_ref())?;
-        let metadata = request.metadata_map();
+        let metadata = request.metadata();
         let user = match asked.name_user {
             true => user(metadata)?,
             false => String::new(),
@@ -171,8 +177,9 @@ impl Interop for TestService {
         let mut response = Response::new(UnaryReply {
             payload: Some(payload(asked.reply_size)?),
             user,
-        });
-        *response.metadata_map_mut() = picked(metadata, ECHO_INITIAL)?;
+        })
+        .with_compression(asked.reply_packing().compression());
+        *response.metadata_mut() = picked(metadata, ECHO_INITIAL)?;
         *response.trailers_mut() = picked(metadata, ECHO_TRAILING)?;
         Ok(response)
     }
@@ -182,8 +189,8 @@ impl Interop for TestService {
         request: Request<DownloadRequest>,
         out: Sender<DownloadPart>,
     ) -> Result<(), Status> {
-        let line = self.ledger.begin(request.metadata_map())?;
-        echo(request.metadata_map(), &out)?;
+        let line = self.ledger.begin(request.metadata())?;
+        echo(request.metadata(), &out)?;
         let result = send_parts(request.get_ref(), &out, &line).await;
         line.returned(&result);
         result
@@ -193,7 +200,7 @@ impl Interop for TestService {
         &self,
         request: Request<Streaming<UploadPart>>,
     ) -> Result<Response<UploadReply>, Status> {
-        let line = self.ledger.begin(request.metadata_map())?;
+        let line = self.ledger.begin(request.metadata())?;
         let result = receive_parts(request.into_inner(), &line).await;
         line.returned(&result);
         Ok(Response::new(UploadReply {
@@ -206,8 +213,8 @@ impl Interop for TestService {
         request: Request<Streaming<DownloadRequest>>,
         out: Sender<DownloadPart>,
     ) -> Result<(), Status> {
-        let line = self.ledger.begin(request.metadata_map())?;
-        echo(request.metadata_map(), &out)?;
+        let line = self.ledger.begin(request.metadata())?;
+        echo(request.metadata(), &out)?;
         let result = answer_each(request.into_inner(), &out, &line).await;
         line.returned(&result);
         result

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use iip_rpc::tokio::time::timeout;
 
-use super::cases::{calls, crowds, flow, giving_up, metadata, soak, status, streams};
+use super::cases::{calls, compression, crowds, flow, giving_up, metadata, soak, status, streams};
 use super::context::Context;
 use super::target::Target;
 use super::verdict::{Failure, Verdict};
@@ -34,6 +34,8 @@ macro_rules! cases {
 cases! {
     calls: empty_unary large_unary very_large_request unimplemented_method unimplemented_service;
     streams: client_streaming server_streaming ping_pong empty_stream;
+    compression: client_compressed_unary server_compressed_unary client_compressed_streaming
+        server_compressed_streaming;
     metadata: custom_metadata per_rpc_creds;
     status: status_code_and_message special_status_message early_status;
     giving_up: cancel_after_begin cancel_after_sent_message cancel_after_first_response

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use iip_rpc::{Channel, RpcService, Status};
 
+use super::packing::{COMPRESS_FROM, ENCODING};
 use super::proto::InteropServer;
 use super::service::{MAX_MESSAGE, PATIENCE, TestService};
 
@@ -22,6 +23,9 @@ pub trait Target: Clone + Send + Sync + 'static {
 
     /// Largest message that the server and the connections of this target accept, bytes. `None`: nothing limits them.
     fn max_message(&self) -> Option<usize>;
+
+    /// Whether messages travel compressed on the way to this target. Without a connection nothing is compressed.
+    fn compresses(&self) -> bool;
 }
 
 /// A server behind an address: TCP, Unix socket or memory.
@@ -42,12 +46,18 @@ impl Target for ByAddress {
         Channel::builder(&*self.0)
             .max_message(MAX_MESSAGE)
             .timeout(PATIENCE)
+            .compress(ENCODING)
+            .compress_from(COMPRESS_FROM)
             .connect()
             .await
     }
 
     fn max_message(&self) -> Option<usize> {
         Some(MAX_MESSAGE)
+    }
+
+    fn compresses(&self) -> bool {
+        true
     }
 }
 
@@ -77,5 +87,9 @@ impl Target for InProcess {
 
     fn max_message(&self) -> Option<usize> {
         None
+    }
+
+    fn compresses(&self) -> bool {
+        false
     }
 }

@@ -2,12 +2,14 @@
 
 #![deny(warnings, clippy::all)]
 
+mod cancellation;
 mod in_process;
 mod interop;
 mod limits;
 mod mocks;
 mod names;
 mod options;
+mod reference;
 mod repository;
 mod streaming;
 mod tidy;

@@ -96,6 +96,7 @@ fn links_between_documents_lead_somewhere() {
         "docs/protocol.md",
         "examples/README.md",
         "docs/interop.md",
+        "docs/reference.md",
     ] {
         let text = read(document);
         let headings = headings(&text);

@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use super::lease::Stage;
+use super::lease::{Channel, Stage};
 use super::state::{ClientSession, MAX_PLAIN_CHANNELS};
 use crate::session::channel::{CallId, Delivery, Format, MessageState, Profile};
 use crate::session::control::ConnectionEvent;
@@ -82,7 +82,7 @@ impl ClientSession {
             self.want_channels();
             return Err(OpenError::NoChannel(payload));
         };
-        if native && self.in_flight == 0 {
+        if self.in_flight == 0 {
             self.ping_if_due(now);
         }
         let channel = self.channels.entry(id);
@@ -197,6 +197,23 @@ impl ClientSession {
             Some(channel) if channel.response_complete => Cancelled::Withdrawn,
             _ => Cancelled::Told,
         }
+    }
+
+    /// Nobody waits for the call any more, who is to be told how it ended before it is released: what was not sent of its
+    /// request is not. Whether the server can run it nevertheless; what was encoded is on its way, even if the socket has
+    /// not accepted it yet.
+    pub fn expire(&mut self, call: CallId) -> bool {
+        let Some(channel) = self
+            .channel_of(call)
+            .filter(|channel| channel.sent_end == u64::MAX && !channel.response_complete)
+        else {
+            return true;
+        };
+        // Of a typed request that its handler gets whole, and that ends with CANCEL, no handler hears.
+        let unheard = channel.envelope.is_some() && !channel.runs_early;
+        self.give_up_request(call);
+        let withdrawn = |channel: &mut Channel| channel.response_complete;
+        !unheard && !self.channel_of(call).is_some_and(withdrawn)
     }
 
     /// Whether the call was begun here and not released.
@@ -328,7 +345,7 @@ impl ClientSession {
 
     fn ping_if_due(&mut self, now: Instant) {
         if let Need::Ping(token) = self.pinger.poll(true, now) {
-            self.push_event(&ConnectionEvent::Ping(token));
+            self.ping(token);
         }
         let deadline = self.pinger.deadline(true);
         self.arm(Some(deadline));
@@ -354,7 +371,7 @@ impl ClientSession {
     }
 
     /// The channel of a call that was not released.
-    pub(super) fn channel_of(&mut self, call: CallId) -> Option<&mut super::lease::Channel> {
+    pub(super) fn channel_of(&mut self, call: CallId) -> Option<&mut Channel> {
         self.channels.get_mut(call.channel).filter(|channel| {
             channel.generation == call.generation && channel.stage == Stage::Leased
         })

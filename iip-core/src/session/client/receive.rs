@@ -174,8 +174,11 @@ impl ClientSession {
             let channel = self.channels.entry(call.channel);
             if !fits && channel.delivery == Delivery::Frames {
                 let limit = self.message_limit();
-                self.pending_events
-                    .push_back(ClientEvent::TooLarge { call, limit });
+                self.pending_events.push_back(ClientEvent::TooLarge {
+                    call,
+                    limit,
+                    budget: false,
+                });
                 return Ok(());
             }
         }
@@ -194,7 +197,7 @@ impl ClientSession {
         }
         if kind.is_first() {
             self.incomplete += 1;
-            channel.assembly = Some(Box::new(Assembly::new(limit, now)));
+            channel.assembly = Some(Box::new(Assembly::new(limit, enveloped, now)));
         }
         let Some(assembly) = &mut channel.assembly else {
             return Ok(());
@@ -205,6 +208,10 @@ impl ClientSession {
             assembly.refuse();
         }
         let added = assembly.add(&data, announced, now);
+        let (limit, budget) = match added {
+            Added::TooLarge => (message_limit, false),
+            _ => (self.config.limits.receive_budget, true),
+        };
         let refused = assembly.is_refused();
         self.held = self.held + assembly.held() - held;
         if added == Added::Endless {
@@ -213,7 +220,8 @@ impl ClientSession {
         if refused && !was_refused {
             self.pending_events.push_back(ClientEvent::TooLarge {
                 call,
-                limit: message_limit,
+                limit,
+                budget,
             });
         }
         if last {
@@ -260,6 +268,7 @@ impl ClientSession {
         match self.system.pop_front() {
             Some(System::Hello) => self.handle_hello(&text),
             Some(System::NewChannel) => self.handle_grant(&text),
+            Some(System::Ping) => Ok(()),
             None => Err(Violation::ResponseWithoutRequest(ChannelId::ZERO)),
         }
     }
@@ -278,7 +287,10 @@ impl ClientSession {
                 self.open_events();
                 self.ready();
             }
-            Some(_) => self.end(crate::session::error::Ended::Version),
+            Some(reply) => self.end(crate::session::error::Ended::Version {
+                ours: control::VERSION,
+                theirs: reply.version,
+            }),
             None => self.profile = Some(Profile::Plain),
         }
         Ok(())

@@ -16,6 +16,7 @@ use crate::session::event::ClientEvent;
 use crate::session::framing::Framing;
 use crate::session::keep_alive::{KeepAlive, Pinger};
 use crate::session::limits::Limits;
+use crate::session::output::Sink;
 use crate::session::payload::MAX_CHUNK;
 use crate::session::progress::ReadProgress;
 use crate::session::rate::TokenBucket;
@@ -91,6 +92,8 @@ pub struct ClientSession {
 pub(super) enum System {
     Hello,
     NewChannel,
+    /// Any answer shows that the server lives.
+    Ping,
 }
 
 impl ClientSession {
@@ -152,12 +155,14 @@ impl ClientSession {
         self.request_system(System::NewChannel, Bytes::from_static(b"{}"));
     }
 
-    fn request_system(&mut self, what: System, data: Bytes) {
+    pub(super) fn request_system(&mut self, what: System, data: Bytes) {
         const HELLO: Path = Path::from_static(control::HELLO);
         const NEW_CHANNEL: Path = Path::from_static(control::NEW_CHANNEL);
+        const COUNT: Path = Path::from_static(control::SERVER_COUNT);
         let path = match what {
             System::Hello => HELLO,
             System::NewChannel => NEW_CHANNEL,
+            System::Ping => COUNT,
         };
         let call = CallId {
             channel: ChannelId::ZERO,
@@ -249,7 +254,7 @@ impl ClientSession {
     }
 
     /// Moves what is to be sent to the end of `out`.
-    pub fn poll_transmit(&mut self, out: &mut Vec<u8>) {
+    pub fn poll_transmit(&mut self, out: &mut impl Sink) {
         self.output.transmit(out);
         for step in self.output.take_steps() {
             let call = step.call;
@@ -341,9 +346,14 @@ impl ClientSession {
         !self.pending_events.is_empty() || self.ended.is_some()
     }
 
-    /// Unsent bytes of a call's request.
-    pub fn unsent(&self, call: CallId) -> usize {
+    #[cfg(test)]
+    pub(crate) fn unsent(&self, call: CallId) -> usize {
         self.output.queued_on(call.channel)
+    }
+
+    /// Whether little enough of a call's request is unsent for more to be given.
+    pub fn has_room(&self, call: CallId) -> bool {
+        self.output.has_room(call)
     }
 
     /// The channels of calls that still wait for their response, and whether each may have run.
@@ -359,6 +369,11 @@ impl ClientSession {
     /// Calls leased and not released.
     pub fn in_flight(&self) -> usize {
         self.in_flight
+    }
+
+    /// Calls released whose channels are not free yet: their one response is still owed.
+    pub fn abandoned(&self) -> usize {
+        self.tombstones
     }
 
     /// Whether the server asked for calls to be placed elsewhere, or this side is closing.

@@ -1,7 +1,9 @@
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use super::lease::Stage;
-use super::state::ClientSession;
+use super::state::{ClientSession, System};
 use crate::session::channel::{CallId, Profile};
 use crate::session::control::ConnectionEvent;
 use crate::session::error::Ended;
@@ -60,15 +62,30 @@ impl ClientSession {
             self.end_when_done();
             self.pending_events.push_back(ClientEvent::Stuck);
         }
-        if self.profile == Some(Profile::Native) && self.events_channel.is_some() {
-            let busy = self.in_flight > 0;
+        let busy = self.in_flight > 0;
+        let pings = match self.profile {
+            Some(Profile::Native) => self.events_channel.is_some(),
+            // Nothing says that a plain server likes to be asked: only what is waited for is worth it.
+            Some(Profile::Plain) => busy || self.pinger.is_waiting(),
+            None => false,
+        };
+        if pings {
             match self.pinger.poll(busy, now) {
                 Need::Nothing => {}
-                Need::Ping(token) => self.push_event(&ConnectionEvent::Ping(token)),
+                Need::Ping(token) => self.ping(token),
                 Need::Lost => self.end(Ended::Silent("a ping")),
             }
             let deadline = self.pinger.deadline(busy);
             self.arm(Some(deadline));
+        }
+    }
+
+    /// Asks the server for a sign of life. Towards a plain one that is a request that every server answers, if only by
+    /// refusing it.
+    pub(super) fn ping(&mut self, token: [u8; 8]) {
+        match self.profile {
+            Some(Profile::Native) => self.push_event(&ConnectionEvent::Ping(token)),
+            _ => self.request_system(System::Ping, Bytes::from_static(b"{}")),
         }
     }
 }

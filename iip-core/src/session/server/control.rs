@@ -100,7 +100,10 @@ impl<L: Lookup> ServerSession<L> {
         self.output.set_window(hello.window);
         if hello.min > control::VERSION {
             // The answer names the version spoken here.
-            self.ended = Some(Ended::Version);
+            self.ended = Some(Ended::Version {
+                ours: control::VERSION,
+                theirs: hello.min,
+            });
         }
         self.profile = Profile::Native;
         self.client_encodings = hello.encodings;
@@ -235,10 +238,13 @@ impl<L: Lookup> ServerSession<L> {
         self.drain != Drain::No
     }
 
-    /// Whether the connection may be closed without losing a call: nothing is in flight, and the client has
-    /// acknowledged that it places no more here (a native one) or has been quiet for 100 ms (a plain one).
+    /// Whether the connection may be closed without losing a call: nothing is in flight, no response waits for its
+    /// client's credit, and the client has acknowledged that it places no more here (a native one) or has been quiet for 100 ms (a plain one).
     pub fn is_drained(&self, now: Instant) -> bool {
-        let idle = self.in_flight == 0 && self.queued == 0 && self.incomplete == 0;
+        let idle = self.in_flight == 0
+            && self.queued == 0
+            && self.incomplete == 0
+            && self.output.waiting() == 0;
         idle && match self.drain {
             Drain::No => false,
             Drain::Announced { acknowledged: true } | Drain::Done => true,

@@ -161,8 +161,12 @@ impl<L: Lookup> ServerSession<L> {
             return self.refuse_request(id, last, path, &answer, now);
         };
         let over_budget = self.held + announced > self.limits.receive_budget;
-        if data.is_empty() || announced > self.receive_limit(enveloped) || over_budget {
+        if announced > self.receive_limit(enveloped) || data.is_empty() && !over_budget {
             let answer = self.too_large();
+            return self.refuse_request(id, last, path, &answer, now);
+        }
+        if over_budget {
+            let answer = self.over_budget();
             return self.refuse_request(id, last, path, &answer, now);
         }
         let envelope = if enveloped {
@@ -250,7 +254,7 @@ impl<L: Lookup> ServerSession<L> {
             let answer = ErrorReply::new(ErrorReply::OVERLOADED, text);
             return self.refuse_request(id, last, request.path, &answer, now);
         }
-        let mut assembly = Assembly::new(self.receive_limit(enveloped), now);
+        let mut assembly = Assembly::new(self.receive_limit(enveloped), enveloped, now);
         assembly.add(&request.data, request.data.len(), now);
         let expires = assembly.expires(self.limits.assembly_timeout, self.limits.assembly_stall);
         self.incomplete += 1;
@@ -279,7 +283,7 @@ impl<L: Lookup> ServerSession<L> {
         now: Instant,
     ) -> Result<(), Violation> {
         let last = kind.is_last();
-        let too_large = self.too_large();
+        let refusals = (self.too_large(), self.over_budget());
         let over_budget = self.held + announced > self.limits.receive_budget;
         let channel = self.channels.entry(id);
         match &mut channel.reception {
@@ -353,7 +357,6 @@ impl<L: Lookup> ServerSession<L> {
                     Err(Excess::Message) => true,
                     Err(Excess::Credit) => return Err(Violation::Overrun(id)),
                 };
-                let over_budget = over_budget || too_large_message;
                 if last && assembling.request.envelope.is_some() && cancels(&data) {
                     let Reception::Assembly(assembling) = std::mem::take(&mut channel.reception)
                     else {
@@ -364,12 +367,12 @@ impl<L: Lookup> ServerSession<L> {
                     return Ok(());
                 }
                 let held = assembling.assembly.held();
-                if over_budget && !assembling.assembly.is_refused() {
+                if over_budget || too_large_message {
                     assembling.assembly.refuse();
                 }
-                let before_refused = assembling.assembly.is_refused();
                 let added = assembling.assembly.add(&data, announced, now);
-                if added == Added::TooLarge || (over_budget && before_refused) {
+                let too_large = added == Added::TooLarge || too_large_message;
+                if too_large || over_budget {
                     self.held -= held;
                     self.incomplete -= 1;
                     let path = assembling.request.path.take();
@@ -378,7 +381,8 @@ impl<L: Lookup> ServerSession<L> {
                     if let Some(flow) = flow {
                         self.end_flow(id, *flow);
                     }
-                    return self.refuse_request(id, last, path, &too_large, now);
+                    let answer = if too_large { &refusals.0 } else { &refusals.1 };
+                    return self.refuse_request(id, last, path, answer, now);
                 }
                 self.held += assembling.assembly.held() - held;
                 if last {
@@ -418,6 +422,16 @@ impl<L: Lookup> ServerSession<L> {
             format!(
                 "the request is larger than the server's limit of {} bytes (max_message)",
                 self.message_limit()
+            ),
+        )
+    }
+
+    fn over_budget(&self) -> ErrorReply {
+        ErrorReply::new(
+            ErrorReply::TOO_LARGE,
+            format!(
+                "with this request more than {} bytes would be held for its connection (receive_budget)",
+                self.limits.receive_budget
             ),
         )
     }

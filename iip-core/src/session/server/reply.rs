@@ -248,8 +248,13 @@ impl<L: Lookup> ServerSession<L> {
         }
     }
 
-    /// Unsent bytes of a call's response.
-    pub fn unsent(&self, call: CallId) -> usize {
+    #[cfg(test)]
+    pub(crate) fn unsent(&self, call: CallId) -> usize {
         self.output.queued_on(call.channel)
+    }
+
+    /// Whether little enough of a call's response is unsent for more to be given.
+    pub fn has_room(&self, call: CallId) -> bool {
+        self.output.has_room(call)
     }
 }

@@ -13,6 +13,7 @@ use crate::session::error::Ended;
 use crate::session::event::{Lookup, RouteInfo, ServerEvent};
 use crate::session::framing::Framing;
 use crate::session::limits::Limits;
+use crate::session::output::Sink;
 use crate::session::progress::ReadProgress;
 use crate::session::rate::TokenBucket;
 use crate::session::send_queue::SendQueue;
@@ -369,7 +370,7 @@ impl<L: Lookup> ServerSession<L> {
     }
 
     /// Moves what is to be sent to the end of `out`.
-    pub fn poll_transmit(&mut self, out: &mut Vec<u8>) {
+    pub fn poll_transmit(&mut self, out: &mut impl Sink) {
         self.note_pause();
         self.output.transmit(out);
         for step in self.output.take_steps() {

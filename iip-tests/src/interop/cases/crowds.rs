@@ -91,7 +91,7 @@ pub(in crate::interop) async fn concurrent_timeouts<T: Target>(context: &Context
         let client = context.client.clone();
         async move {
             let call = async {
-                let open = Request::new(()).timeout(Duration::from_millis(1));
+                let open = Request::new(()).with_timeout(Duration::from_millis(1));
                 let (requests, mut parts) = client.exchange(open).await?;
                 // Where the call is over by now, the other half says why.
                 let _ = requests.send(request(8, &[])).await;

@@ -37,7 +37,11 @@ pub(in crate::interop) async fn cancel_after_sent_message<T: Target>(
     let mut waiting = JoinSet::new();
     waiting.spawn(reply);
     let payload = Some(Payload::of(27_182));
-    parts.send(UploadPart { payload }).await?;
+    let part = UploadPart {
+        payload,
+        ..UploadPart::default()
+    };
+    parts.send(part).await?;
     context.received(&call, 1).await?;
     drop(parts);
     match waiting.join_next().await {
@@ -76,7 +80,7 @@ pub(in crate::interop) async fn timeout_on_sleeping_server<T: Target>(
 ) -> Verdict {
     let timeout = Duration::from_millis(1);
     let call = async {
-        let open = Request::new(()).timeout(timeout);
+        let open = Request::new(()).with_timeout(timeout);
         let (requests, mut parts) = context.client.exchange(open).await?;
         // The server answers nothing and waits for what comes next: nothing does.
         // Where the call is over by now, the other half says why.

@@ -16,8 +16,8 @@ const TRAILING: &[u8] = &[0xab, 0xab, 0xab];
 
 fn with_metadata<M>(message: M) -> Request<M> {
     Request::new(message)
-        .metadata(ECHO_INITIAL, INITIAL)
-        .metadata(ECHO_TRAILING, TRAILING)
+        .with_metadata(ECHO_INITIAL, INITIAL)
+        .with_metadata(ECHO_TRAILING, TRAILING)
 }
 
 fn check_echo(initial: &Metadata, trailers: &Metadata) -> Result<(), Failure> {
@@ -32,7 +32,7 @@ pub(in crate::interop) async fn custom_metadata<T: Target>(context: &Context<T>)
     let request = with_metadata(calls::request(271_828, 314_159));
     let reply = context.client.unary(request).await?;
     check_reply(reply.get_ref(), 314_159)?;
-    check_echo(reply.metadata_map(), reply.trailers())?;
+    check_echo(reply.metadata(), reply.trailers())?;
 
     let (requests, mut parts) = context.client.exchange(with_metadata(())).await?;
     requests.send(streams::request(271_828, &[314_159])).await?;
@@ -55,7 +55,8 @@ pub(in crate::interop) async fn per_rpc_creds<T: Target>(context: &Context<T>) -
             ..UnaryRequest::default()
         })
     };
-    let with_token = |token: &str| asking().metadata("authorization", format!("Bearer {token}"));
+    let with_token =
+        |token: &str| asking().with_metadata("authorization", format!("Bearer {token}"));
     check(!format!("{:?}", with_token(TOKEN)).contains(TOKEN), || {
         "the request shows its token".to_owned()
     })?;

@@ -67,7 +67,7 @@ async fn call<T: Target>(
     let soak = &context.soak;
     let size = usize::try_from(soak.request_size).unwrap_or(usize::MAX);
     let request = Request::new(request(size, soak.reply_size));
-    let request = request.timeout(until.saturating_duration_since(Instant::now()));
+    let request = request.with_timeout(until.saturating_duration_since(Instant::now()));
     check_reply(client.unary(request).await?.get_ref(), soak.reply_size)
 }
 

@@ -5,7 +5,7 @@ use iip_rpc::RpcService;
 use crate::interop::context::Context;
 use crate::interop::payload::intact;
 use crate::interop::proto::{
-    DownloadPart, DownloadRequest, InteropClient, PartRequest, Payload, UploadPart,
+    DownloadPart, DownloadRequest, InteropClient, Packing, PartRequest, Payload, UploadPart,
 };
 use crate::interop::target::Target;
 use crate::interop::verdict::{Failure, Verdict, check, same};
@@ -17,7 +17,12 @@ const REPLIES: [u32; 4] = [31_415, 9, 2_653, 58_979];
 /// A request of a payload of `size` bytes that asks for parts of these sizes.
 pub(super) fn request(size: usize, parts: &[u32]) -> DownloadRequest {
     let pause_us = 0;
-    let part = |&size: &u32| PartRequest { size, pause_us };
+    let packing = Packing::Any.into();
+    let part = |&size: &u32| PartRequest {
+        size,
+        pause_us,
+        packing,
+    };
     DownloadRequest {
         parts: parts.iter().map(part).collect(),
         payload: Some(Payload::of(size)),
@@ -37,7 +42,11 @@ async fn upload<S: RpcService>(client: &InteropClient<S>, sizes: &[usize]) -> Re
     let (parts, reply) = client.upload(()).await?;
     for &size in sizes {
         let payload = Some(Payload::of(size));
-        parts.send(UploadPart { payload }).await?;
+        let part = UploadPart {
+            payload,
+            ..UploadPart::default()
+        };
+        parts.send(part).await?;
     }
     parts.finish().await?;
     Ok(reply.await?.into_inner().total_size)

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use bytes::Bytes;
-use iip_load::{Caller, Failure, Framework, Operation, verify};
+use iip_load::{Caller, Failure, Framework, Operation, Target, verify};
 
 use client::{Call, Connection};
 use stream::RawStream;
@@ -20,7 +20,7 @@ struct Raw;
 
 impl Framework for Raw {
     const NAME: &'static str = "raw";
-    type Connection = Connection;
+    type Connection = Vec<Connection>;
     type Caller = RawCaller;
     type Stream = RawStream;
 
@@ -33,32 +33,34 @@ impl Framework for Raw {
         Ok(server::serve(listen, announce).await?)
     }
 
-    async fn connect(
-        address: SocketAddr,
-        _max_message: Option<usize>,
-    ) -> Result<Connection, Failure> {
-        Ok(Connection::open(address).await?)
+    async fn connect(target: Target) -> Result<Vec<Connection>, Failure> {
+        let mut connections = Vec::with_capacity(target.connections);
+        for _ in 0..target.connections {
+            connections.push(Connection::open(target.address).await?);
+        }
+        Ok(connections)
     }
 
     fn caller(
-        connection: &Connection,
+        connections: &Vec<Connection>,
         index: usize,
         operation: Operation,
         payload: Bytes,
     ) -> RawCaller {
+        let count = connections.len();
         RawCaller {
-            call: connection.call(index),
+            call: connections[index % count].call(index / count),
             operation,
             payload,
         }
     }
 
     async fn stream(
-        connection: &Connection,
+        connections: &Vec<Connection>,
         size: usize,
         count: u64,
     ) -> Result<RawStream, Failure> {
-        Ok(RawStream::open(connection.address, size, count).await?)
+        Ok(RawStream::open(connections[0].address, size, count).await?)
     }
 }
 

@@ -1,10 +1,12 @@
-//! The load on tonic: one HTTP/2 connection, everything at its defaults.
+//! The load on tonic: one HTTP/2 connection unless more are asked for, everything else at its defaults.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use bytes::Bytes;
-use iip_load::{BURN, Caller, Failure, Framework, Operation, Stream, burn, payload, verify};
+use iip_load::{
+    BURN, Caller, Failure, Framework, Operation, Stream, Target, burn, payload, verify,
+};
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint, Server};
@@ -68,10 +70,16 @@ impl Streams for EchoService {
 
 struct Tonic;
 
-/// A connection and what it accepts.
+/// The connections, which callers share out among them, and what they accept.
 struct Connection {
-    channel: Channel,
+    channels: Vec<Channel>,
     max_message: usize,
+}
+
+impl Connection {
+    fn channel(&self, caller: usize) -> Channel {
+        self.channels[caller % self.channels.len()].clone()
+    }
 }
 
 impl Framework for Tonic {
@@ -99,25 +107,26 @@ impl Framework for Tonic {
         Ok(())
     }
 
-    async fn connect(
-        address: SocketAddr,
-        max_message: Option<usize>,
-    ) -> Result<Connection, Failure> {
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
+    async fn connect(target: Target) -> Result<Connection, Failure> {
+        let endpoint = Endpoint::from_shared(format!("http://{}", target.address))?;
+        let mut channels = Vec::with_capacity(target.connections);
+        for _ in 0..target.connections {
+            channels.push(endpoint.connect().await?);
+        }
         Ok(Connection {
-            channel: endpoint.connect().await?,
-            max_message: max_message.unwrap_or(MAX_MESSAGE),
+            channels,
+            max_message: target.max_message.unwrap_or(MAX_MESSAGE),
         })
     }
 
     fn caller(
         connection: &Connection,
-        _index: usize,
+        index: usize,
         operation: Operation,
         payload: Bytes,
     ) -> TonicCaller {
         TonicCaller {
-            client: EchoClient::new(connection.channel.clone())
+            client: EchoClient::new(connection.channel(index))
                 .max_decoding_message_size(connection.max_message),
             operation,
             payload,
@@ -133,7 +142,7 @@ impl Framework for Tonic {
             size: size as u64,
             count,
         };
-        let mut client = StreamsClient::new(connection.channel.clone());
+        let mut client = StreamsClient::new(connection.channel(0));
         Ok(TonicStream {
             messages: client.send(request).await?.into_inner(),
             expected: payload(0, size),
