@@ -172,7 +172,7 @@ pub async fn upload(
     progress: &impl Progress,
 ) -> Result<u64, TransferError> {
     let asked =
-        Request::new(StandingRequest { name: name.into() }).timeout(Duration::from_secs(10));
+        Request::new(StandingRequest { name: name.into() }).with_timeout(Duration::from_secs(10));
     let kept = client.standing(asked).await?.into_inner().offset;
     match upload_from(client, path, name, kept, progress).await {
         // What the server has kept is of another file: it forgets it.

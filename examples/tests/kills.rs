@@ -4,12 +4,14 @@
 //! In full: `TRANSFER_MIB=1024 TRANSFER_KILLS=100 cargo test --release -p iip-examples --test kills -- --nocapture`
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use iip_rpc::Server;
 use iip_rpc::testing::Faults;
+use iip_rpc::{Code, Server};
+use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 use transfer::client::{Progress, TransferError, connect, download, upload};
 use transfer::files::FilesServer;
@@ -47,32 +49,95 @@ fn digest_of(path: &Path) -> Vec<u8> {
     digest.finalize().to_vec()
 }
 
+/// Waits until nobody writes the partial file any more: how much of the file it has.
+async fn kept(partial: &Path) -> u64 {
+    let partial = partial.to_owned();
+    let waiting = tokio::task::spawn_blocking(move || match fs::File::open(partial) {
+        Ok(file) => {
+            flock(&file, FlockOperation::LockExclusive).unwrap();
+            file.metadata().unwrap().len()
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => 0,
+        Err(error) => panic!("{error}"),
+    });
+    waiting.await.unwrap()
+}
+
+/// Counts the bytes of the file that the client sends or receives.
 #[derive(Default)]
-struct Counted {
-    moved: AtomicU64,
-    done: AtomicU64,
-}
+struct Moved(AtomicU64);
 
-impl Progress for Counted {
-    fn at(&self, done: u64, _: u64) {
-        self.done.store(done, Ordering::Relaxed);
-    }
+impl Progress for Moved {
+    fn at(&self, _: u64, _: u64) {}
     fn moved(&self, bytes: u64) {
-        self.moved.fetch_add(bytes, Ordering::Relaxed);
+        self.0.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Way {
     Down,
     Up,
 }
 
+/// What one attempt did.
+struct Attempt {
+    result: Result<u64, TransferError>,
+    /// Bytes of the file that the sender took from its disk to send them: all that reached the connection, and what
+    /// still waited for its turn.
+    sent: u64,
+    /// Bytes of the file that the receiver was given.
+    received: u64,
+}
+
+/// A server, a client, and between them a relay that cuts their connection after `kill` bytes. Nothing of them is left.
+async fn attempt(way: Way, theirs: &Path, ours: &Path, size: u64, kill: Option<u64>) -> Attempt {
+    let service = FileService::new(Folder::open(theirs).unwrap(), size);
+    let server = Server::builder()
+        .add_service(FilesServer::new(service.clone()))
+        .default_timeout(None)
+        .run_limit(Duration::from_secs(3600))
+        .bind("127.0.0.1:0")
+        .await
+        .unwrap();
+    let mut faults = Faults::new(0);
+    if let Some(kill) = kill {
+        faults = faults.drop_after(kill..=kill);
+    }
+    let relay = faults.relay(server.local_addr());
+    let serving = tokio::spawn(server.serve());
+    let client = connect(&relay.address().to_string()).unwrap();
+    let moved = Moved::default();
+    let folder = Folder::open(ours).unwrap();
+    let path = ours.join("file");
+    let transfer = async {
+        match way {
+            Way::Down => download(&client, "file", &folder, &moved).await,
+            Way::Up => upload(&client, &path, "file", &moved).await,
+        }
+    };
+    let result = tokio::time::timeout(Duration::from_secs(300), transfer)
+        .await
+        .expect("a transfer ends");
+    drop(client);
+    serving.abort();
+    let _ = serving.await;
+    let moved = moved.0.into_inner();
+    let (sent, received) = match way {
+        Way::Down => (service.sent(), moved),
+        Way::Up => (moved, service.received()),
+    };
+    Attempt {
+        result,
+        sent,
+        received,
+    }
+}
+
 async fn survives(way: Way) {
     let size = setting("TRANSFER_MIB", 8) << 20;
     let kills = setting("TRANSFER_KILLS", 20);
-    let seed = setting("TRANSFER_SEED", 7);
-    let mut random = fastrand::Rng::with_seed(seed);
+    let mut random = fastrand::Rng::with_seed(setting("TRANSFER_SEED", 7));
     let theirs = tempfile::tempdir().unwrap();
     let ours = tempfile::tempdir().unwrap();
     let (from, to) = match way {
@@ -80,82 +145,60 @@ async fn survives(way: Way) {
         Way::Up => (ours.path(), theirs.path()),
     };
     let digest = random_file(&from.join("file"), size, &mut random);
-    let target = to.join("file");
     let partial = to.join("file.iip-part");
-    let counted = Counted::default();
-    let (mut killed, mut sent, mut received, mut passed) = (0, 0, 0, 0);
+    let (mut there, mut killed, mut busy) = (0, 0, 0);
+    let (mut sent_twice, mut received_twice) = ([0, 0], [0, 0]);
+    let count = |[total, most]: &mut [u64; 2], twice: u64| {
+        *total += twice;
+        *most = twice.max(*most);
+    };
     loop {
-        let kept = fs::metadata(&partial).map_or(0, |found| found.len());
-        let service = FileService::new(Folder::open(theirs.path()).unwrap(), size);
-        let server = Server::builder()
-            .add_service(FilesServer::new(service.clone()))
-            .default_timeout(None)
-            .run_limit(Duration::from_secs(3600))
-            .bind("127.0.0.1:0")
-            .await
-            .unwrap();
-        let mut faults = Faults::new(random.u64(..));
-        let last = killed == kills;
-        if !last {
-            // Fewer than there are left to move, so that the cut comes before the end; evenly spread over the file.
-            let most = (2 * (size - kept) / (kills - killed + 1)).max(1);
-            let at = random.u64(1..=most);
-            faults = faults.drop_after(at..=at);
-        }
-        let relay = faults.relay(server.local_addr());
-        let serving = tokio::spawn(server.serve());
-        let client = connect(&relay.address().to_string()).unwrap();
-        let folder = Folder::open(ours.path()).unwrap();
-        let path = ours.path().join("file");
-        let attempt = async {
-            match way {
-                Way::Down => download(&client, "file", &folder, &counted).await,
-                Way::Up => upload(&client, &path, "file", &counted).await,
-            }
+        // Fewer than are left, so that the cut comes before the end; evenly spread over the file.
+        let most = (2 * (size - there) / (kills - killed + 1)).max(1);
+        let kill = (killed < kills).then(|| random.u64(1..=most));
+        let done = attempt(way, theirs.path(), ours.path(), size, kill).await;
+        let before = there;
+        there = match &done.result {
+            Ok(_) => size,
+            Err(_) => kept(&partial).await,
         };
-        let result = tokio::time::timeout(Duration::from_secs(120), attempt)
-            .await
-            .expect("a transfer ends");
-        drop(client);
-        serving.abort();
-        let _ = serving.await;
-        sent += service.sent();
-        received += service.received();
-        passed += relay.passed();
-        match result {
+        assert!(there >= before, "bytes that were there are gone");
+        let gained = there - before;
+        count(&mut sent_twice, done.sent - gained);
+        count(&mut received_twice, done.received - gained);
+        // What arrived is written before more is taken, and no more than a window is on its way.
+        assert!(received_twice[1] <= CHUNK as u64, "{received_twice:?}");
+        assert!(sent_twice[1] <= CHUNK as u64 + WINDOW, "{sent_twice:?}");
+        match done.result {
             Ok(moved) => {
-                assert!(last, "ended before its last kill, at {moved}");
+                assert_eq!(kill, None, "ended before its kill, at {moved}");
                 break;
             }
-            // The server that was killed may still be writing what it had taken.
-            Err(TransferError::Call(status)) if status.code() == iip_rpc::Code::Aborted => {}
-            Err(TransferError::File(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            // The server that was killed had not yet opened the file that it was to open.
+            Err(TransferError::Call(status)) if status.code() == Code::Aborted => {
+                busy += 1;
+                assert!(busy <= kills, "{status}");
+            }
             Err(TransferError::Call(status)) => {
-                assert!(!last, "failed without a kill: {status}");
+                assert_ne!(kill, None, "failed without a kill: {status}");
+                let lost = [Code::Unavailable, Code::Unknown];
+                assert!(lost.contains(&status.code()), "{status}");
                 killed += 1;
             }
             Err(error) => panic!("{error}"),
         }
     }
-    assert_eq!(digest_of(&target), digest);
+    assert_eq!(digest_of(&to.join("file")), digest);
     assert!(!partial.exists());
-    let moved = counted.moved.load(Ordering::Relaxed);
-    let (out, into) = match way {
-        Way::Down => (sent, moved),
-        Way::Up => (moved, received),
-    };
-    let bound = size + kills * (CHUNK as u64 + WINDOW);
     println!(
-        "{way:?}: {size} bytes, {killed} kills: {} bytes sent twice, {} received twice, {passed} passed both ways; \
-         most allowed {}",
-        out - size,
-        into - size,
-        bound - size
+        "{way:?}: {size} bytes, {killed} kills; sent twice: {} bytes, per kill {} at most, {} allowed; received twice: \
+         {}, per kill {} at most, {CHUNK} allowed",
+        sent_twice[0],
+        sent_twice[1],
+        CHUNK as u64 + WINDOW,
+        received_twice[0],
+        received_twice[1],
     );
-    assert!(out <= bound, "{out} bytes were sent, of {size}");
-    // What arrived is written before more is taken.
-    let bound = size + kills * CHUNK as u64;
-    assert!(into <= bound, "{into} bytes were received, of {size}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
