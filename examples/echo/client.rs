@@ -1,7 +1,8 @@
-//! Sends each line it reads to `/echo` and prints the answer, or one message and ends.
-//! `cargo run -p iip-examples --bin echo-client [ADDRESS [--message TEXT]]`
+//! Sends each line it reads to `/echo` and prints the answer, or one message and ends. Also with the Go reference's servers.
+//! `cargo run -p iip-examples --bin echo-client -- [ADDRESS [--message TEXT]]`
 
 use std::error::Error;
+use std::process::ExitCode;
 
 use iip_core::client::Client;
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
@@ -12,16 +13,15 @@ async fn echo(client: &Client, line: String) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn run() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
-    let address = args.next().unwrap_or_else(|| "127.0.0.1:9090".into());
+    let address = args.next().unwrap_or("127.0.0.1:9090".into());
     // It connects again by itself when the connection is lost.
     let client = Client::builder(address.as_str().try_into()?).connect_lazy();
     match (args.next().as_deref(), args.next()) {
         (Some("--message"), Some(text)) => return echo(&client, text).await,
         (None, None) => {}
-        _ => return Err("[ADDRESS [--message TEXT]]".into()),
+        _ => return Err("usage: echo-client [ADDRESS [--message TEXT]]".into()),
     }
     let mut lines = BufReader::new(stdin()).lines();
     while let Some(line) = lines.next_line().await? {
@@ -34,4 +34,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
+}
+
+fn main() -> ExitCode {
+    transfer::exit(iip_rpc::run(run()))
 }

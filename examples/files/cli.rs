@@ -7,6 +7,7 @@
 
 use std::error::Error;
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,7 +18,7 @@ use transfer::client::{Progress, connect, download, persist, upload};
 use transfer::files::FilesClient;
 use transfer::folder::Folder;
 
-const USAGE: &str = "get ADDRESS FOLDER [--parallel N] NAME… | put ADDRESS [--parallel N] PATH…";
+const USAGE: &str = "usage: files-client get ADDRESS FOLDER [--parallel N] NAME… | files-client put ADDRESS [--parallel N] PATH…";
 /// Files at a time unless another number is given.
 const PARALLEL: usize = 4;
 
@@ -72,7 +73,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let (mut parallel, mut names) = (PARALLEL, Vec::new());
     while let Some(argument) = args.next() {
         if argument == "--parallel" {
-            parallel = args.next().ok_or(USAGE)?.parse()?;
+            parallel = args.next().ok_or(USAGE)?.parse().map_err(|_| USAGE)?;
         } else {
             names.push(argument);
         }
@@ -119,6 +120,6 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    iip_rpc::run(run())
+fn main() -> ExitCode {
+    transfer::exit(iip_rpc::run(run()))
 }

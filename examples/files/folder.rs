@@ -25,13 +25,14 @@ const PIECE: usize = 256 * 1024;
 #[derive(Debug, Clone)]
 pub struct Folder(Arc<OwnedFd>);
 
-/// A file that is not complete yet, for its one writer.
+/// A file that is not complete yet, for its one writer. Dropping it keeps what there is for the next one.
 #[derive(Debug)]
 pub struct Partial {
     folder: OwnedFd,
     name: String,
     file: File,
     len: u64,
+    completed: bool,
 }
 
 fn invalid(why: &str) -> io::Error {
@@ -152,6 +153,7 @@ impl Folder {
             name: last.into(),
             file,
             len,
+            completed: false,
         })
     }
 }
@@ -217,12 +219,23 @@ impl Partial {
     /// # Errors
     ///
     /// The file cannot be written, or a folder has its name.
-    pub fn complete(self) -> io::Result<()> {
+    pub fn complete(mut self) -> io::Result<()> {
         self.file.sync_all()?;
         let partial = format!("{}{PARTIAL}", self.name);
         fs::renameat(&self.folder, &partial, &self.folder, &self.name)?;
+        self.completed = true;
         fs::fsync(&self.folder)?;
         Ok(())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if self.len == 0 && !self.completed {
+            // Nothing is lost if it stays.
+            let partial = format!("{}{PARTIAL}", self.name);
+            let _ = fs::unlinkat(&self.folder, partial, AtFlags::empty());
+        }
     }
 }
 

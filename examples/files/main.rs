@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::fs;
 use std::path::Path;
+use std::process::ExitCode;
 
 use iip_rpc::Server;
 use transfer::client::{connect, download, upload};
@@ -54,9 +55,9 @@ async fn show(base: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
     let base = std::env::temp_dir().join(format!("files-example-{}", std::process::id()));
     let shown = iip_rpc::run(show(&base));
-    fs::remove_dir_all(&base)?;
-    shown
+    let removed = fs::remove_dir_all(&base).map_err(Into::into);
+    transfer::exit(shown.and(removed))
 }

@@ -1,11 +1,15 @@
 //! The pull pattern: one request, one piece of a file. In the wire format of the Go reference's examples, so that either
 //! side may be one of those.
 //!
-//! There is no digest in this format; whoever needs one uses the example `files`.
+//! There is no digest in this format. Where a transfer goes on, the last piece of what is there is compared again, and
+//! that is all that can be: a change further ahead goes unnoticed. Whoever needs more uses the example `files`.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom};
+use std::path::Path;
 
 use bytes::Bytes;
+use iip_core::client::Client;
 use iip_core::server::{HandlerError, Incoming, ServerBuilder, handler_fn};
 use serde::{Deserialize, Serialize};
 
@@ -81,10 +85,7 @@ pub fn read_download_answer(answer: &Bytes) -> io::Result<(bool, Bytes)> {
         Some(([0, 0, 0, completed @ (0 | 1)], data)) if data.len() <= DOWNLOAD_PIECE => {
             Ok((*completed == 1, answer.slice(4..)))
         }
-        _ => Err(io::Error::other(format!(
-            "the server answered: {}",
-            String::from_utf8_lossy(&answer[..answer.len().min(200)]).escape_default()
-        ))),
+        _ => Err(no_answer(answer)),
     }
 }
 
@@ -125,10 +126,9 @@ pub fn read_upload_request(request: &Bytes) -> io::Result<(UploadMeta, Bytes)> {
 
 /// A piece of a file.
 fn piece(folder: &Folder, ask: &DownloadAsk) -> io::Result<Bytes> {
-    use std::io::Seek;
     let mut file = folder.read(&ask.file_path)?;
     let size = file.metadata()?.len();
-    file.seek(io::SeekFrom::Start(ask.download_start_pos.min(size)))?;
+    file.seek(SeekFrom::Start(ask.download_start_pos.min(size)))?;
     let data = read_some(&mut file, DOWNLOAD_PIECE)?;
     let end = ask.download_start_pos.saturating_add(data.len() as u64);
     Ok(download_answer(end >= size, &data))
@@ -210,7 +210,14 @@ pub fn serve(server: ServerBuilder, folder: &Folder, max_size: u64) -> ServerBui
     server.handler(DOWNLOAD, download).handler(UPLOAD, upload)
 }
 
-/// Downloads a file into `folder`, on from where the last attempt ended.
+/// What a server answered that is not an answer of this format: mostly the JSON in which it says that something failed.
+fn no_answer(answer: &[u8]) -> io::Error {
+    let text = String::from_utf8_lossy(&answer[..answer.len().min(200)]);
+    io::Error::other(format!("the server answered: {}", text.escape_default()))
+}
+
+/// Downloads a file into `folder`, on from where the last attempt ended. If the last piece of what is kept is not what
+/// the server has there, or the server's file is shorter, it begins anew.
 ///
 /// # Errors
 ///
@@ -219,18 +226,15 @@ pub fn serve(server: ServerBuilder, folder: &Folder, max_size: u64) -> ServerBui
 /// # Cancel safety
 ///
 /// Dropping the future keeps what was received.
-pub async fn download(
-    client: &iip_core::client::Client,
-    name: &str,
-    folder: &Folder,
-) -> io::Result<u64> {
+pub async fn download(client: &Client, name: &str, folder: &Folder) -> io::Result<u64> {
     let (folder, local) = (folder.clone(), name.to_owned());
     let mut partial = blocking(move || folder.partial(&local)).await?;
+    let mut at = partial.len().saturating_sub(DOWNLOAD_PIECE as u64);
     loop {
         let ask = DownloadAsk {
             task_id: 1,
             file_path: name.into(),
-            download_start_pos: partial.len(),
+            download_start_pos: at,
         };
         let ask = serde_json::to_vec(&ask)?;
         let answer = client.call(DOWNLOAD, ask).await.map_err(io::Error::other)?;
@@ -238,20 +242,29 @@ pub async fn download(
         if data.is_empty() && !completed {
             return Err(malformed("the server sent nothing and is not done"));
         }
-        let size = partial.len() + data.len() as u64;
-        partial = blocking(move || {
-            partial.append(&data)?;
-            Ok(partial)
+        let end = at + data.len() as u64;
+        let same;
+        (partial, same) = blocking(move || {
+            let kept = partial.read_at(at, data.len())?;
+            let same = data.starts_with(&kept) && !(completed && end < partial.len());
+            if same {
+                partial.append(&data[kept.len()..])?;
+            } else {
+                partial.truncate(0)?;
+            }
+            Ok((partial, same))
         })
         .await?;
-        if completed {
+        at = if same { end } else { 0 };
+        if same && completed {
             blocking(move || partial.complete()).await?;
-            return Ok(size);
+            return Ok(end);
         }
     }
 }
 
-/// Uploads the file at `path`, in pieces of `piece` bytes, 10 MiB at most.
+/// Uploads the file at `path`, in pieces of `piece` bytes, 10 MiB at most. Where the server has more than was sent, it
+/// goes on with the last piece of that, which a server of this project compares.
 ///
 /// # Errors
 ///
@@ -260,17 +273,13 @@ pub async fn download(
 /// # Cancel safety
 ///
 /// Dropping the future keeps what the server has.
-pub async fn upload(
-    client: &iip_core::client::Client,
-    path: &std::path::Path,
-    piece: usize,
-) -> io::Result<u64> {
-    use std::io::Seek;
+pub async fn upload(client: &Client, path: &Path, piece: usize) -> io::Result<u64> {
     let name = path.file_name().and_then(|name| name.to_str());
-    let name = name.ok_or_else(|| malformed("the file has no name"))?;
+    let name = name.ok_or_else(|| malformed("the path has no file name in UTF-8"))?;
+    let piece = piece.clamp(1, UPLOAD_PIECE);
     let opened = path.to_owned();
     let (mut file, size) = blocking(move || {
-        let file = std::fs::File::open(opened)?;
+        let file = File::open(opened)?;
         let size = file.metadata()?.len();
         Ok((file, size))
     })
@@ -279,8 +288,8 @@ pub async fn upload(
     loop {
         let data;
         (file, data) = blocking(move || {
-            file.seek(io::SeekFrom::Start(at))?;
-            let data = read_some(&mut file, piece.clamp(1, UPLOAD_PIECE))?;
+            file.seek(SeekFrom::Start(at))?;
+            let data = read_some(&mut file, piece)?;
             Ok((file, data))
         })
         .await?;
@@ -291,31 +300,20 @@ pub async fn upload(
             completed: data.is_empty(),
         };
         let request = upload_request(&meta, &data)?;
-        let answer = client
-            .call(UPLOAD, request)
-            .await
-            .map_err(io::Error::other)?;
-        let Ok(UploadAnswer {
-            task_id: 1,
-            done_bytes,
-        }) = serde_json::from_slice(&answer)
-        else {
-            let text = String::from_utf8_lossy(&answer);
-            return Err(io::Error::other(format!(
-                "the server answered: {}",
-                text.escape_default()
-            )));
-        };
+        let answer = client.call(UPLOAD, request).await;
+        let answer = answer.map_err(io::Error::other)?;
+        let UploadAnswer { done_bytes, .. } =
+            serde_json::from_slice(&answer).map_err(|_| no_answer(&answer))?;
+        at += data.len() as u64;
+        if done_bytes < at {
+            return Err(no_answer(&answer));
+        }
         if data.is_empty() {
             return Ok(at);
         }
-        at += data.len() as u64;
-        if done_bytes < at {
-            return Err(malformed("the server has lost what it had"));
-        }
-        // It may have more already, of an attempt before.
+        // It may have more already, of an attempt before; if it has too much, that is of another file.
         if done_bytes <= size {
-            at = done_bytes;
+            at = at.max(done_bytes.saturating_sub(piece as u64));
         }
     }
 }

@@ -2,6 +2,7 @@
 //! `cargo run -p iip-examples --bin files-server -- FOLDER [ADDRESS [MOST-BYTES]]`
 
 use std::error::Error;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use iip_rpc::Server;
@@ -9,6 +10,7 @@ use transfer::files::FilesServer;
 use transfer::folder::Folder;
 use transfer::service::FileService;
 
+const USAGE: &str = "usage: files-server FOLDER [ADDRESS [MOST-BYTES]]";
 /// Largest file taken unless another is given, bytes.
 const MAX_SIZE: u64 = 16 << 30;
 /// How long one transfer may take: its call has no deadline.
@@ -16,9 +18,11 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 async fn run() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
-    let folder = args.next().ok_or("which folder?")?;
+    let folder = args.next().ok_or(USAGE)?;
     let address = args.next().unwrap_or_else(|| "127.0.0.1:9092".into());
-    let max_size = args.next().map_or(Ok(MAX_SIZE), |text| text.parse())?;
+    let max_size = args
+        .next()
+        .map_or(Ok(MAX_SIZE), |text| text.parse().map_err(|_| USAGE))?;
     let folder = Folder::open(&folder).map_err(|error| format!("{folder}: {error}"))?;
     let server = Server::builder()
         .add_service(FilesServer::new(FileService::new(folder, max_size)))
@@ -35,6 +39,6 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    iip_rpc::run(run())
+fn main() -> ExitCode {
+    transfer::exit(iip_rpc::run(run()))
 }

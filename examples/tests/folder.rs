@@ -92,9 +92,17 @@ fn a_partial_file_has_one_writer_and_gets_its_name_at_the_end() {
     partial.append(b"abc").unwrap();
     assert_eq!(folder.kept("file").unwrap(), 3);
     assert_eq!(folder.read("file").unwrap_err().kind(), ErrorKind::NotFound);
+    drop(partial);
+    let partial = folder.partial("file").unwrap();
+    assert_eq!(partial.len(), 3);
     partial.complete().unwrap();
     assert_eq!(fs::read(base.path().join("file")).unwrap(), b"abc");
     assert_eq!(folder.kept("file").unwrap(), 0);
+    // Of nothing nothing is kept, and an empty file is a file.
+    drop(folder.partial("other").unwrap());
+    assert!(!base.path().join("other.iip-part").exists());
+    folder.partial("other").unwrap().complete().unwrap();
+    assert_eq!(fs::read(base.path().join("other")).unwrap(), b"");
 }
 
 #[test]

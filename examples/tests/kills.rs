@@ -13,6 +13,7 @@ use iip_rpc::testing::Faults;
 use iip_rpc::{Code, Server};
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
+use tokio::sync::oneshot;
 use transfer::client::{Progress, TransferError, connect, download, upload};
 use transfer::files::FilesServer;
 use transfer::folder::Folder;
@@ -83,6 +84,8 @@ enum Way {
 /// What one attempt did.
 struct Attempt {
     result: Result<u64, TransferError>,
+    /// Bytes of the file that the receiver has afterwards.
+    there: u64,
     /// Bytes of the file that the sender took from its disk to send them: all that reached the connection, and what
     /// still waited for its turn.
     sent: u64,
@@ -105,11 +108,16 @@ async fn attempt(way: Way, theirs: &Path, ours: &Path, size: u64, kill: Option<u
         faults = faults.drop_after(kill..=kill);
     }
     let relay = faults.relay(server.local_addr());
-    let serving = tokio::spawn(server.serve());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = tokio::spawn(server.serve_with_shutdown(stopped, Duration::ZERO));
     let client = connect(&relay.address().to_string()).unwrap();
     let moved = Moved::default();
     let folder = Folder::open(ours).unwrap();
     let path = ours.join("file");
+    let partial = match way {
+        Way::Down => ours.join("file.iip-part"),
+        Way::Up => theirs.join("file.iip-part"),
+    };
     let transfer = async {
         match way {
             Way::Down => download(&client, "file", &folder, &moved).await,
@@ -120,8 +128,12 @@ async fn attempt(way: Way, theirs: &Path, ours: &Path, size: u64, kill: Option<u
         .await
         .expect("a transfer ends");
     drop(client);
-    serving.abort();
-    let _ = serving.await;
+    drop(stop);
+    serving.await.unwrap().unwrap();
+    let there = match result {
+        Ok(size) => size,
+        Err(_) => kept(&partial).await,
+    };
     let moved = moved.0.into_inner();
     let (sent, received) = match way {
         Way::Down => (service.sent(), moved),
@@ -129,6 +141,7 @@ async fn attempt(way: Way, theirs: &Path, ours: &Path, size: u64, kill: Option<u
     };
     Attempt {
         result,
+        there,
         sent,
         received,
     }
@@ -145,7 +158,6 @@ async fn survives(way: Way) {
         Way::Up => (ours.path(), theirs.path()),
     };
     let digest = random_file(&from.join("file"), size, &mut random);
-    let partial = to.join("file.iip-part");
     let (mut there, mut killed, mut busy) = (0, 0, 0);
     let (mut sent_twice, mut received_twice) = ([0, 0], [0, 0]);
     let count = |[total, most]: &mut [u64; 2], twice: u64| {
@@ -157,13 +169,9 @@ async fn survives(way: Way) {
         let most = (2 * (size - there) / (kills - killed + 1)).max(1);
         let kill = (killed < kills).then(|| random.u64(1..=most));
         let done = attempt(way, theirs.path(), ours.path(), size, kill).await;
-        let before = there;
-        there = match &done.result {
-            Ok(_) => size,
-            Err(_) => kept(&partial).await,
-        };
-        assert!(there >= before, "bytes that were there are gone");
-        let gained = there - before;
+        assert!(done.there >= there, "bytes that were there are gone");
+        let gained = done.there - there;
+        there = done.there;
         count(&mut sent_twice, done.sent - gained);
         count(&mut received_twice, done.received - gained);
         // What arrived is written before more is taken, and no more than a window is on its way.
@@ -189,7 +197,7 @@ async fn survives(way: Way) {
         }
     }
     assert_eq!(digest_of(&to.join("file")), digest);
-    assert!(!partial.exists());
+    assert!(!to.join("file.iip-part").exists());
     println!(
         "{way:?}: {size} bytes, {killed} kills; sent twice: {} bytes, per kill {} at most, {} allowed; received twice: \
          {}, per kill {} at most, {CHUNK} allowed",
