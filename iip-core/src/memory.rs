@@ -48,7 +48,7 @@ static BUFFERS: Mutex<Buffers> = Mutex::new(Buffers {
 
 /// An empty buffer with room for at least `len` bytes.
 pub fn buffer(len: usize) -> BytesMut {
-    if len < LARGE || len > MOST_BYTES / 4 {
+    if !(LARGE..=MOST_BYTES / 4).contains(&len) {
         return BytesMut::with_capacity(len);
     }
     let size = len.next_multiple_of(STEP);

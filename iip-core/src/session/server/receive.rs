@@ -384,7 +384,7 @@ impl<L: Lookup> ServerSession<L> {
                     let answer = if too_large { &refusals.0 } else { &refusals.1 };
                     return self.refuse_request(id, last, path, answer, now);
                 }
-                self.held += assembling.assembly.held() - held;
+                self.held = self.held + assembling.assembly.held() - held;
                 if last {
                     let Reception::Assembly(assembling) = std::mem::take(&mut channel.reception)
                     else {

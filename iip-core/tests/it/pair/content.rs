@@ -81,10 +81,3 @@ pub(super) fn unwrap(records: &[u8], into: &mut Vec<u8>) -> usize {
     }
     cost
 }
-
-/// Where a piece is in the whole it was cut off: it begins like nothing else there.
-pub(super) fn find(whole: &[u8], piece: &[u8]) -> usize {
-    (0..=whole.len() - piece.len())
-        .find(|&at| whole[at..].starts_with(piece))
-        .expect("a piece of it")
-}

@@ -13,7 +13,7 @@ use iip_core::session::{
 use iip_core::wire::Path;
 
 use super::calls::{Call, Count, Owed};
-use super::content::{self, find, record, request, response, unwrap};
+use super::content::{self, record, request, response, unwrap};
 use super::pipe::Pipe;
 
 const PATHS: [Path; 4] = [
@@ -149,6 +149,7 @@ impl World {
             };
             let payload = self.payload(
                 first,
+                &rest,
                 &request(id),
                 enveloped,
                 route == 3 && content::is_stream(id),
@@ -195,15 +196,16 @@ impl World {
         (data.split_to(at), data)
     }
 
-    /// A piece of `whole`.
+    /// A piece of `whole`, after which `rest` comes.
     pub(super) fn payload(
         &mut self,
         data: Bytes,
+        rest: &[u8],
         whole: &[u8],
         enveloped: bool,
         stream: bool,
     ) -> Payload {
-        let at = find(whole, &data);
+        let at = whole.len() - rest.len() - data.len();
         let unary = data.len() == whole.len() && data.len() + MESSAGE_COST <= MIN_WINDOW as usize;
         if enveloped && unary && self.rng.u8(..4) > 0 {
             return Payload::from(Bytes::from(record(&data, 0, data.len()).0));
@@ -261,6 +263,7 @@ impl World {
         };
         let payload = self.payload(
             piece,
+            &rest,
             &request(call.id),
             call.enveloped,
             call.route == 3 && content::is_stream(call.id),
@@ -413,6 +416,7 @@ impl World {
         };
         let payload = self.payload(
             piece,
+            &rest,
             &response(owed.id),
             owed.enveloped,
             content::is_stream(owed.id),
