@@ -6,8 +6,11 @@ fn main() -> iip_codegen::Result {
         .default_stubs(true)
         // Structs that answer in tests, for the example `in-process`.
         .mock(true)
+        // Data of files is not copied to be decoded.
+        .bytes([".files"])
         .compile([
             "../proto/errands/errands.proto",
+            "../proto/files/files.proto",
             "../proto/helloworld/helloworld.proto",
             "../proto/routeguide/routeguide.proto",
         ])

@@ -1,4 +1,4 @@
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -115,7 +115,12 @@ struct Driver<T, E> {
 }
 
 /// Owns the socket of one connection until it is over. The only task that reads or writes it.
-pub(crate) async fn drive<T: Io, E: Endpoint>(io: T, endpoint: E) {
+///
+/// Each open connection holds this future: what it is made of is in it once, and its last part has memory of its own.
+pub(crate) fn drive<T: Io, E: Endpoint>(
+    io: T,
+    endpoint: E,
+) -> impl Future<Output = ()> + Send + 'static {
     let status = endpoint.status();
     let mut driver = Driver {
         socket: Socket::new(io),
@@ -132,21 +137,23 @@ pub(crate) async fn drive<T: Io, E: Endpoint>(io: T, endpoint: E) {
         ended_at: None,
         broken: false,
     };
-    loop {
-        match poll_fn(|cx| driver.poll_turn(cx)).await {
-            Turn::AfterWoken => requeue().await,
-            // Not for every turn: an idle worker is woken each time, to look for work that is not there.
-            Turn::Yield => tokio::task::yield_now().await,
-            Turn::Over => break,
+    async move {
+        loop {
+            match poll_fn(|cx| driver.poll_turn(cx)).await {
+                Turn::AfterWoken => requeue().await,
+                // Not for every turn: an idle worker is woken each time, to look for work that is not there.
+                Turn::Yield => tokio::task::yield_now().await,
+                Turn::Over => break,
+            }
+            driver.writes_first = true;
+            driver.yielded = driver.yielded.saturating_add(1);
         }
-        driver.writes_first = true;
-        driver.yielded = driver.yielded.saturating_add(1);
-    }
-    driver.endpoint.closed(driver.written);
-    if E::LINGERS {
-        driver.socket.linger(LINGER).await;
-    } else {
-        driver.socket.shutdown().await;
+        driver.endpoint.closed(driver.written);
+        if E::LINGERS {
+            Box::pin(driver.socket.linger(LINGER)).await;
+        } else {
+            Box::pin(driver.socket.shutdown()).await;
+        }
     }
 }
 
