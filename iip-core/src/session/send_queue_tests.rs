@@ -410,3 +410,25 @@ fn a_sender_whose_credit_covers_it_gets_further_ahead() {
     assert!(queue.queued_on(ChannelId(1)) >= 64 * 1024);
     assert!(queue.has_room(call(1)));
 }
+
+#[test]
+fn a_message_is_counted_at_its_last_frame() {
+    let mut queue = SendQueue::default();
+    push_piece(&mut queue, piece(2, 5000), true, false);
+    push_piece(&mut queue, piece(2, 5000), false, false);
+    let mut bytes: usize = transmit_all(&mut queue)
+        .iter()
+        .map(|f| 11 + f.data.len())
+        .sum();
+    let counted = queue.tally.traffic();
+    assert_eq!((counted.frames_sent, counted.messages_sent), (2, 0));
+    assert_eq!(counted.bytes_sent, bytes as u64);
+    push_piece(&mut queue, piece(5, 2), false, true);
+    bytes += transmit_all(&mut queue)
+        .iter()
+        .map(|f| 11 + f.data.len())
+        .sum::<usize>();
+    let counted = queue.tally.traffic();
+    assert_eq!((counted.frames_sent, counted.messages_sent), (3, 1));
+    assert_eq!(counted.bytes_sent, bytes as u64);
+}
