@@ -278,6 +278,39 @@ fn what_expires_may_have_run_unless_it_was_taken_back() {
 }
 
 #[test]
+fn the_server_is_told_once_that_nobody_waits() {
+    type GiveUp = fn(&mut ClientRig, CallId);
+    let ways: [GiveUp; 3] = [
+        |rig, call| assert!(rig.session.expire(call)),
+        |rig, call| assert_eq!(rig.session.cancel_request(call), Cancelled::Told),
+        |_, _| {},
+    ];
+    for give_up in ways {
+        for written in [false, true] {
+            let mut rig = client();
+            let options = OpenOptions {
+                more: true,
+                ..typed()
+            };
+            let call = rig.open("/t.S/F", options, payload(message(5)));
+            rig.sent();
+            give_up(&mut rig, call);
+            let mut frames = if written { rig.sent() } else { Vec::new() };
+            rig.release(call);
+            frames.extend(rig.sent());
+            assert_eq!(frames, [sent(3, "/", 2, request_data(0, &[6, 1, 0]))]);
+            // The channel is free with the answer, and its next call is cancelled as any other.
+            rig.frame(5, "/", 2, &response_data(0, TRAILER));
+            let call = rig.typed(b"x");
+            assert_eq!(call.channel, ChannelId(2));
+            rig.sent();
+            rig.release(call);
+            assert_eq!(rig.sent(), [sent(2, "/", 1, cancel(2, 1))]);
+        }
+    }
+}
+
+#[test]
 fn a_request_waits_for_credit_and_others_do_not() {
     let mut rig = client();
     let options = OpenOptions {

@@ -326,6 +326,44 @@ fn an_idle_native_connection_is_told_and_ends() {
 }
 
 #[test]
+fn a_client_that_acknowledges_no_drain_is_let_go() {
+    let mut rig = ServerRig::with_events(Limits::default(), 4);
+    rig.frame(1, "/raw", 2, b"x");
+    let call = rig.call();
+    rig.session.drain();
+    // It is not idle: it pings, and calls.
+    for _ in 0..5 {
+        assert!(!rig.session.is_drained(rig.now));
+        rig.advance(SECOND);
+        rig.frame(2, "/", 1, &request_data(0, &event_ping()));
+    }
+    rig.advance(SECOND / 10);
+    assert!(!rig.session.is_drained(rig.now), "a call is in flight");
+    rig.answer(call, "y");
+    assert!(rig.session.is_drained(rig.now));
+    // What comes before the end of the stream is served, what comes later is not.
+    rig.frame(1, "/raw", 2, b"x");
+    let call = rig.call();
+    assert!(!rig.session.is_drained(rig.now));
+    rig.answer(call, "y");
+    rig.session.finish();
+    rig.sent();
+    rig.frame(1, "/raw", 2, b"x");
+    assert_eq!(ErrorReply::parse(&rig.sent()[0].data).unwrap().code, 110);
+    // The same without a call.
+    let mut rig = ServerRig::with_events(Limits::default(), 4);
+    rig.session.drain();
+    rig.advance(SECOND * 4);
+    assert!(!rig.session.is_drained(rig.now));
+    rig.advance(SECOND * 5 / 4);
+    assert!(rig.session.is_drained(rig.now));
+}
+
+fn event_ping() -> Vec<u8> {
+    [&[18, 8][..], &[0; 8]].concat()
+}
+
+#[test]
 fn a_connection_with_a_call_is_not_idle() {
     let mut rig = ServerRig::with_events(Limits::default(), 4);
     rig.frame(1, "/raw", 2, b"x");

@@ -98,6 +98,7 @@ impl ClientSession {
         channel.response = MessageState::Idle;
         channel.request_complete = !options.more;
         channel.response_complete = false;
+        channel.cancelled = false;
         channel.first_end = u64::MAX;
         channel.sent_end = u64::MAX;
         channel.runs_early = options.more || !enveloped;
@@ -196,7 +197,7 @@ impl ClientSession {
         if !open {
             return Cancelled::No;
         }
-        self.end_request(call);
+        self.give_up(call);
         match self.channel_of(call) {
             Some(channel) if channel.response_complete => Cancelled::Withdrawn,
             _ => Cancelled::Told,
@@ -215,7 +216,7 @@ impl ClientSession {
         };
         // Of a typed request that its handler gets whole, and that ends with CANCEL, no handler hears.
         let unheard = channel.envelope.is_some() && !channel.runs_early;
-        self.give_up_request(call);
+        self.give_up(call);
         let withdrawn = |channel: &mut Channel| channel.response_complete;
         !unheard && !self.channel_of(call).is_some_and(withdrawn)
     }
@@ -235,11 +236,6 @@ impl ClientSession {
         channel.stage = Stage::Abandoned;
         channel.deadline = None;
         let flow = channel.flow.take();
-        // What was not answered and is complete is cancelled on the event stream.
-        let cancelled = channel
-            .envelope
-            .filter(|_| !channel.response_complete && channel.sent_end != u64::MAX);
-        let sent_end = channel.sent_end;
         let assembled = channel.assembly.take().map(|assembly| assembly.held());
         if let Some(held) = assembled {
             self.held -= held;
@@ -248,13 +244,9 @@ impl ClientSession {
         if let Some(flow) = flow {
             self.end_flow(call.channel, *flow);
         }
-        if let Some(seq) = cancelled {
-            let channel = call.channel;
-            self.push_urgent(&ConnectionEvent::Cancel { channel, seq }, sent_end);
-        }
         self.in_flight -= 1;
         self.tombstones += 1;
-        self.give_up_request(call);
+        self.give_up(call);
         self.acknowledge();
         self.settle(call.channel);
         let channel = self.channels.entry(call.channel);
@@ -265,13 +257,21 @@ impl ClientSession {
         self.end_when_done();
     }
 
-    /// Nobody waits for the answer: what was not sent of the request need not be.
-    fn give_up_request(&mut self, call: CallId) {
+    /// Nobody waits for the answer: what was not sent of the request need not be, and the server is told, once: in the
+    /// request's last frame, or on the event stream if that is on its way.
+    fn give_up(&mut self, call: CallId) {
         let channel = self.channels.entry(call.channel);
         if channel.sent_end != u64::MAX {
-            return;
-        }
-        if channel.envelope.is_some() || channel.response_complete {
+            if let (Some(seq), false, false) = (
+                channel.envelope,
+                channel.response_complete,
+                channel.cancelled,
+            ) {
+                channel.cancelled = true;
+                let (channel, sent_end) = (call.channel, channel.sent_end);
+                self.push_urgent(&ConnectionEvent::Cancel { channel, seq }, sent_end);
+            }
+        } else if channel.envelope.is_some() || channel.response_complete {
             self.end_request(call);
         } else if channel.request_complete && self.output.has_first(call) {
             self.output.withdraw(call);
@@ -310,7 +310,9 @@ impl ClientSession {
         // Nothing of the call is queued any more.
         let end = self.output.push_ready(call, &framing, last, false, true);
         self.output.forget(call);
-        self.channels.entry(call.channel).sent_end = end;
+        let channel = self.channels.entry(call.channel);
+        channel.sent_end = end;
+        channel.cancelled = envelope.is_some();
     }
 
     /// Free channels: how many calls may begin at once.

@@ -25,6 +25,8 @@ pub(super) struct Channel {
     /// The whole request was queued.
     pub(super) request_complete: bool,
     pub(super) response_complete: bool,
+    /// The server was told that nobody waits.
+    pub(super) cancelled: bool,
     /// Offset in the stream at which the request's first frame ends; the maximum while that is not known.
     pub(super) first_end: u64,
     /// Offset in the stream at which the request ends; the maximum while that is not known.

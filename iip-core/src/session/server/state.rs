@@ -73,6 +73,8 @@ pub struct ServerSession<L> {
     pub(super) idle_end: Option<Instant>,
     pub(super) next_timer: Option<Instant>,
     pub(super) drain: Drain,
+    /// When a client that was told of the drain is taken to have acknowledged it.
+    pub(super) acknowledge_by: Option<Instant>,
     /// Since when more is unsent than the hard limit, and what had gone out by then.
     pub(super) overfull: Option<(Instant, u64)>,
     pub(super) eof: bool,
@@ -86,6 +88,7 @@ pub(super) enum Drain {
     No,
     /// GOAWAY was sent.
     Announced {
+        /// By the client, or because it took too long to say so.
         acknowledged: bool,
     },
     /// The event stream was completed, if there was one: nothing more is sent on it, and requests are refused.
@@ -258,6 +261,7 @@ impl<L: Lookup> ServerSession<L> {
             idle_end: None,
             next_timer: None,
             drain: Drain::No,
+            acknowledge_by: None,
             overfull: None,
             eof: false,
             deferred: false,

@@ -6,8 +6,8 @@ use crate::session::control::ErrorReply;
 use crate::session::error::{Ended, Violation};
 use crate::session::event::{Lookup, ServerEvent};
 
-/// How long a client may take to acknowledge that its idle connection ends.
-const IDLE_GRACE: Duration = Duration::from_secs(5);
+/// How long a client may take to acknowledge that its connection ends (`docs/protocol.md`, section 9.4).
+const ACK_GRACE: Duration = Duration::from_secs(5);
 
 /// How long a peer may read nothing while more waits for it than the hard limit.
 const OVERFULL_GRACE: Duration = Duration::from_secs(2);
@@ -103,6 +103,21 @@ impl<L: Lookup> ServerSession<L> {
         }
         if self.profile == Profile::Native {
             self.check_idle(now);
+            self.check_acknowledged(now);
+        }
+    }
+
+    /// Goes on without a client that does not acknowledge the drain, and would keep its connection for as long as it says
+    /// anything at all.
+    fn check_acknowledged(&mut self, now: Instant) {
+        if let (Drain::Announced { acknowledged }, Some(_)) = (&mut self.drain, self.events_channel)
+            && !*acknowledged
+        {
+            let by = *self.acknowledge_by.get_or_insert(now + ACK_GRACE);
+            *acknowledged = by <= now;
+            if by > now {
+                self.arm(Some(by));
+            }
         }
     }
 
@@ -116,7 +131,7 @@ impl<L: Lookup> ServerSession<L> {
             return self.arm(Some(at));
         }
         // A call may be on its way: the client is told first, and has as long again as a hello may take.
-        let end = *self.idle_end.get_or_insert(now + IDLE_GRACE);
+        let end = *self.idle_end.get_or_insert(now + ACK_GRACE);
         if end <= now {
             return self.end(Ended::Idle);
         }
