@@ -115,7 +115,7 @@ impl Assembly {
         }
     }
 
-    /// What has begun will not be whole: a failure, or a mistake that the reader sees by the parts which follow.
+    /// What has begun will not be whole: a failure, or a mistake that the reader sees by what is put in its place.
     fn abandon_message(&mut self) {
         if let Some(begun) = self.begun.take() {
             self.data.truncate(begun.at);
@@ -155,6 +155,13 @@ impl Assembly {
             Some(_) if kind.is_skippable() => true,
             Some(_) => {
                 self.abandon_message();
+                if !matches!(
+                    kind,
+                    RecordKind::TRAILER | RecordKind::CANCEL | RecordKind::MESSAGE_PART
+                ) {
+                    // Nothing may come between, and nothing after it need say so.
+                    self.copy(&encode_header(RecordKind::MESSAGE_PART, 0), 0);
+                }
                 false
             }
             None => false,
@@ -164,8 +171,10 @@ impl Assembly {
     /// Copies bytes, after which `missing` ones will come.
     fn copy(&mut self, bytes: &[u8], missing: u64) {
         let missing = usize::try_from(missing).unwrap_or(usize::MAX);
-        let expected = self.data.len().saturating_add(bytes.len());
-        let expected = expected.saturating_add(missing).min(self.limit);
+        let held = self.data.len();
+        let expected = held.saturating_add(bytes.len()).saturating_add(missing);
+        // A quarter more at least: of many small records, each would have all before it copied once more.
+        let expected = expected.max(held + held / 4).min(self.limit);
         make_room(&mut self.data, bytes.len(), expected);
         self.data.extend_from_slice(bytes);
     }
@@ -184,6 +193,11 @@ impl Assembly {
     /// Bytes kept.
     pub(crate) fn held(&self) -> usize {
         self.data.len()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.data.capacity()
     }
 
     /// The whole message.

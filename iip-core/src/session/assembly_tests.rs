@@ -98,7 +98,17 @@ fn mistakes_are_left_for_the_reader_to_see() {
     let inner = record(RecordKind::MESSAGE, b"x");
     assert_eq!(
         assembled(&[start(3, b"ab"), inner.clone(), part(b"c")]),
-        [inner, part(b"c")].concat()
+        [part(b""), inner, part(b"c")].concat()
+    );
+    // Nothing of which follows the inner one: a part that belongs nowhere stands for what had begun.
+    let inner = record(RecordKind::MESSAGE, b"x");
+    assert_eq!(
+        assembled(&[start(3, b"ab"), inner.clone()]),
+        [part(b""), inner].concat()
+    );
+    assert_eq!(
+        assembled(&[start(3, b"ab"), start(2, b"xy")]),
+        [part(b""), start(2, b"xy")].concat()
     );
     // What is no record, in the middle of a message.
     assert_eq!(
@@ -116,4 +126,32 @@ fn data_that_are_no_records_stay_as_they_are() {
     let frame = start(3, b"ab");
     assembly.add(&frame, frame.len(), now);
     assert_eq!(assembly.finish(), frame);
+}
+
+/// How many bytes were copied to larger memory, if all of it was each time that there was other memory.
+fn moved(frames: &[Vec<u8>]) -> usize {
+    let now = Instant::now();
+    let mut assembly = Assembly::new(4 << 20, true, now);
+    let (mut moved, mut capacity) = (0, 0);
+    for frame in frames {
+        let held = assembly.held();
+        assert_eq!(assembly.add(frame, frame.len(), now), Added::Kept);
+        if assembly.capacity() != capacity {
+            capacity = assembly.capacity();
+            moved += held;
+        }
+    }
+    moved
+}
+
+#[test]
+fn many_small_records_are_not_copied_time_and_again() {
+    let skipped = vec![record(SKIPPED, b"0123456789"); 300_000];
+    let sent = 12 * skipped.len();
+    assert!(moved(&skipped) < 8 * sent, "{}", moved(&skipped) / sent);
+    // Messages that begin, and are whole with their next part.
+    let pairs: Vec<_> = (0..150_000)
+        .flat_map(|_| [start(10, b"01234"), part(b"56789")])
+        .collect();
+    assert!(moved(&pairs) < 8 * sent, "{}", moved(&pairs) / sent);
 }

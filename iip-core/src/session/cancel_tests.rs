@@ -399,6 +399,31 @@ fn a_large_message_is_granted_at_once_and_its_credit_given_back() {
 }
 
 #[test]
+fn a_response_whose_message_is_too_large_fails_at_once_and_takes_no_credit() {
+    // As large as the pool, and larger.
+    for total in [5 << 20, 100 << 20] {
+        let mut rig = client();
+        let calls = [(); 2].map(|()| rig.open("/t.S/M", typed(), payload("x")));
+        let [call, other] = calls;
+        rig.sent();
+        let (channel, next) = (call.channel.0, other.channel.0);
+        rig.frame(4, "/", channel, &response_data(0, &start(total, 16_000)));
+        let events = rig.events();
+        assert!(
+            matches!(events[..], [ClientEvent::TooLarge { call: of, budget: false, .. }] if of == call),
+            "{events:?}"
+        );
+        rig.frame(6, "/", channel, &response_data(0, &part(16_000)));
+        assert!(rig.sent().is_empty());
+        assert_eq!((rig.session.lent(), rig.events().len()), (0, 0));
+        // Nobody else waits for what it would have taken.
+        rig.frame(4, "/", next, &response_data(0, &start(1 << 20, 16_000)));
+        assert_eq!(rig.sent().len(), 1);
+        assert!(rig.session.lent() > 0);
+    }
+}
+
+#[test]
 fn consumed_messages_are_granted_again() {
     let mut rig = server();
     rig.frame(0, "/t.S/F", 2, &request_data(0, &message(16_000)));

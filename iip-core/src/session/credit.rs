@@ -141,7 +141,11 @@ impl Inflow {
                 Counted::Message(total) => too_large |= total > max_message,
                 Counted::Start(total, first) => {
                     too_large |= total > max_message;
-                    self.missing = total.saturating_sub(first);
+                    // Of one that is too large nothing more is granted.
+                    self.missing = match total > max_message {
+                        true => 0,
+                        false => total.saturating_sub(first),
+                    };
                 }
                 Counted::Part(bytes) => self.missing = self.missing.saturating_sub(bytes),
                 Counted::Cancel | Counted::Other => {}

@@ -150,6 +150,17 @@ fn more_than_credit_and_messages_too_large_are_told_apart() {
     let mut flow = Inflow::new(100);
     assert_eq!(flow.receive(&message(36), 1000), Ok(()));
     assert_eq!(flow.receive(&message(0), 1000), Err(Excess::Credit));
+    // Nothing is granted to one that is too large, also with its next part.
+    let mut flow = Inflow::new(WINDOW);
+    assert_eq!(
+        flow.receive(&start(MIB, 16_000), 1000),
+        Err(Excess::Message)
+    );
+    assert_eq!(flow.receive(&part(16_000), 1000), Ok(()));
+    assert_eq!(
+        flow.grant(&mut pool(), true, Instant::now()),
+        Grant::Nothing
+    );
     // Whatever is announced, sums do not wrap.
     let mut flow = Inflow::new(WINDOW);
     assert_eq!(flow.receive(&start(u64::MAX, 5), u64::MAX), Ok(()));

@@ -43,6 +43,8 @@ pub(super) struct Lane {
     pub(super) queued: usize,
     /// What is first has to wait for credit: the lane takes no turn.
     pub(super) waits: bool,
+    /// Several calls have waited here at once: how much does says little about what is the last one's.
+    pub(super) mixed: bool,
 }
 
 impl Lane {

@@ -205,6 +205,7 @@ impl SendQueue {
                 .or_insert_with(|| Outflow::new(window));
         }
         let lane = self.lanes.entry(call.channel).or_default();
+        lane.mixed |= lane.items.back().is_some_and(|item| item.call != call);
         let size = body.len();
         self.queued += size;
         lane.queued += size;
@@ -408,7 +409,10 @@ impl SendQueue {
             return true;
         };
         let covered = |flow: &Outflow| flow.allows((lane.queued + PIECE) as u64);
-        lane.queued < SEND_AHEAD
+        // Only what it has queued itself tells it when to go on.
+        let nothing = lane.items.back().is_none_or(|item| item.call != call);
+        nothing
+            || lane.queued < SEND_AHEAD
             || lane.queued < SEND_FAR_AHEAD && self.flows.get(&call).is_some_and(covered)
     }
 
@@ -531,16 +535,18 @@ impl SendQueue {
                     }
                     lane.items.pop_front();
                 }
+                let drained = lane.items.front().is_none_or(|next| next.call != call);
+                let fell = |again: usize| before_this >= again && lane.queued < again;
                 let step = Step {
                     call,
                     end: self.handed_out + (out.len() - before) as u64,
                     first,
                     last: last && done,
-                    drained: lane.items.front().is_none_or(|next| next.call != call),
-                    room: [SEND_AHEAD, SEND_FAR_AHEAD]
-                        .map(again)
-                        .iter()
-                        .any(|again| before_this >= *again && lane.queued < *again),
+                    drained,
+                    // Where another call waited, it may have been that one's frame with which it fell.
+                    room: fell(again(SEND_AHEAD))
+                        || fell(again(SEND_FAR_AHEAD))
+                        || drained && lane.mixed,
                 };
                 if step.first || step.last || step.drained || step.room {
                     self.steps.push(step);

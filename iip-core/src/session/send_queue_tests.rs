@@ -432,3 +432,37 @@ fn a_message_is_counted_at_its_last_frame() {
     assert_eq!((counted.frames_sent, counted.messages_sent), (3, 1));
     assert_eq!(counted.bytes_sent, bytes as u64);
 }
+
+/// A client may send its next call on a channel before it has read the last answer there.
+#[test]
+fn a_sender_behind_another_call_of_its_channel_learns_of_room() {
+    for (before, own) in [(500, 1), (500, 40), (100, 1), (100, 4), (100, 40)] {
+        let mut queue = SendQueue::default();
+        let streamed = Framing {
+            envelope: Some((0x80, 0)),
+            ..NATIVE
+        };
+        let answer = payload(vec![0; before * 1024]);
+        queue.push(call(1), &NATIVE, answer, true, true);
+        let next = CallId {
+            generation: 2,
+            ..call(1)
+        };
+        let mut pushed = 0;
+        while pushed < own && queue.has_room(next) {
+            let piece = piece(2, 1000);
+            queue.push_chunk(next, &streamed, piece, pushed == 0, false);
+            pushed += 1;
+        }
+        assert!(
+            pushed > 0,
+            "nothing of it waits, so that nothing would wake it"
+        );
+        let waits = !queue.has_room(next);
+        transmit_all(&mut queue);
+        let told = queue.take_steps();
+        let told = told.iter().any(|step| step.call == next && step.room);
+        assert!(told || !waits, "{before} {own}");
+        assert!(queue.has_room(next));
+    }
+}

@@ -168,6 +168,7 @@ impl ClientSession {
         let over_budget = self.held + announced > self.config.limits.receive_budget;
         let enveloped = self.channels.entry(call.channel).envelope.is_some();
         let window = self.config.limits.window_bytes() as usize;
+        let mut message_fits = true;
         // A message of one frame that the window covers needs no books.
         if enveloped && (kind != FrameKind::ResponseWhole || data.len() + MESSAGE_COST > window) {
             let fits = self.receive_records(call.channel, &data, last, now)?;
@@ -181,6 +182,7 @@ impl ClientSession {
                 });
                 return Ok(());
             }
+            message_fits = fits;
         }
         let channel = self.channels.entry(call.channel);
         if channel.delivery == Delivery::Frames {
@@ -204,11 +206,13 @@ impl ClientSession {
         };
         let held = assembly.held();
         let was_refused = assembly.is_refused();
-        if over_budget {
+        if over_budget || !message_fits {
             assembly.refuse();
         }
         let added = assembly.add(&data, announced, now);
         let (limit, budget) = match added {
+            // No credit comes for its rest, so it would never be seen to exceed the limit.
+            _ if !message_fits => (message_limit, false),
             Added::TooLarge => (message_limit, false),
             _ => (self.config.limits.receive_budget, true),
         };
