@@ -6,7 +6,7 @@ use iip_core::session::PIECE;
 use prost::Message;
 
 use crate::deadline::{after, inherited};
-use crate::stream::{Calling, Queue, QueueStream, Side, decode};
+use crate::stream::{Answered, Calling, Queue, QueueStream, Side, decode};
 use crate::{
     Body, MethodDescriptor, Outcome, Reply, Request, Response, RpcService, Sender, Status,
     Streaming,
@@ -91,8 +91,8 @@ where
     Req: Message,
     Res: Message + Default,
 {
-    let (sender, call) = begin(service, method, request).await?;
-    Ok((sender, Reply::new(call, method)))
+    let (sender, call, requests) = begin(service, method, request).await?;
+    Ok((sender, Reply::new(call, requests, method)))
 }
 
 /// Begins a call with a stream in both directions: returns when requests can be sent. What generated client methods do.
@@ -114,11 +114,9 @@ where
     Req: Message,
     Res: Message + Default,
 {
-    let (sender, call) = begin(service, method, request).await?;
-    Ok((
-        sender,
-        Streaming::calling(call).with_largest(method.responses()),
-    ))
+    let (sender, call, requests) = begin(service, method, request).await?;
+    let responses = Streaming::calling(call, requests).with_largest(method.responses());
+    Ok((sender, responses))
 }
 
 /// Calls with a stream of requests, and polls the call until it has begun or failed.
@@ -126,7 +124,7 @@ async fn begin<S, Req>(
     service: &S,
     method: &'static MethodDescriptor,
     request: Request<()>,
-) -> Result<(Sender<Req>, Calling), Status>
+) -> Result<(Sender<Req>, Calling, Answered), Status>
 where
     S: RpcService,
     Req: Message,
@@ -145,7 +143,8 @@ where
     if let Some(answer) = answer {
         call = Box::pin(std::future::ready(Ok(answer?)));
     }
-    Ok((Sender::of_request(queue, method.requests()), call))
+    let answered = Answered::new(Arc::clone(&queue));
+    Ok((Sender::of_request(queue, method.requests()), call, answered))
 }
 
 fn encode(message: &impl Message, method: &MethodDescriptor) -> Result<Body, Status> {

@@ -1,10 +1,14 @@
+use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::client::unary;
+use crate::body::{Callee, Kind};
+use crate::client::{bidi_streaming, client_streaming, unary};
 use crate::deadline::{Inherit, now};
+use crate::stream::Side;
 use crate::{
-    Body, Code, Idempotency, MethodDescriptor, MethodKind, Request, Response, RpcService, Status,
+    Body, Code, Idempotency, MethodDescriptor, MethodKind, Reply, Request, Response, RpcService,
+    Sender, Status, Streaming,
 };
 
 static METHOD: MethodDescriptor =
@@ -62,4 +66,76 @@ async fn a_response_that_does_not_decode_is_internal() {
     assert_eq!(status.code(), Code::Internal);
     assert_eq!(status.outcome(), None);
     assert_eq!(status.phase(), Some("decode"));
+}
+
+static CHAT: MethodDescriptor =
+    MethodDescriptor::new("/s.S/Chat", MethodKind::Bidirectional, Idempotency::Unknown);
+
+/// Keeps every request for ever, as a task does that has not yet learned that its call is over, and answers calls of
+/// unary responses with "early".
+#[derive(Clone, Default)]
+struct Keeper {
+    requests: Arc<Mutex<Vec<Body>>>,
+    answers: bool,
+}
+
+impl RpcService for Keeper {
+    async fn call(&self, request: Request<Body>) -> Result<Response<Body>, Status> {
+        let mut stream = request.into_inner().into_stream();
+        stream.as_mut().begun(Callee::default());
+        self.requests
+            .lock()
+            .unwrap()
+            .push(Body::from(Kind::Stream(stream)));
+        if self.answers {
+            return Ok(Response::new(Body::encode(&"early".to_owned())?));
+        }
+        pending().await
+    }
+}
+
+fn is_over(sender: &Sender<String>) {
+    assert!(sender.is_closed());
+    let refused = sender.try_send("late".to_owned()).unwrap_err();
+    assert_eq!(refused.into_inner(), "late");
+}
+
+#[tokio::test]
+async fn nothing_can_be_sent_once_the_responses_are_dropped() {
+    let keeper = Keeper::default();
+    let (sender, responses): (Sender<String>, Streaming<String>) =
+        bidi_streaming(&keeper, &CHAT, Request::new(()))
+            .await
+            .unwrap();
+    sender.try_send("in time".to_owned()).unwrap();
+    drop(responses);
+    is_over(&sender);
+    // What was not taken yet must not look like a request that ended here.
+    sender.finish().await.unwrap();
+    let left = keeper.requests.lock().unwrap().pop().unwrap();
+    let mut left = Streaming::<String>::of_body(left.into_stream(), Side::Request);
+    assert_eq!(left.message().await.unwrap_err().code(), Code::Cancelled);
+}
+
+#[tokio::test]
+async fn nothing_can_be_sent_once_the_reply_is_there_or_dropped() {
+    let keeper = Keeper::default();
+    let (sender, reply): (Sender<String>, Reply<String>) =
+        client_streaming(&keeper, &CHAT, Request::new(()))
+            .await
+            .unwrap();
+    drop(reply);
+    is_over(&sender);
+
+    let keeper = Keeper {
+        answers: true,
+        ..keeper
+    };
+    let (sender, mut reply): (Sender<String>, Reply<String>) =
+        client_streaming(&keeper, &CHAT, Request::new(()))
+            .await
+            .unwrap();
+    sender.try_send("in time".to_owned()).unwrap();
+    assert_eq!((&mut reply).await.unwrap().into_inner(), "early");
+    is_over(&sender);
 }

@@ -18,7 +18,7 @@ mod sender_tests;
 mod streaming_tests;
 
 pub(crate) use inbound::{Frames, Inbound};
-pub(crate) use queue::{Queue, QueueStream, cancelled};
+pub(crate) use queue::{Answered, Queue, QueueStream, cancelled};
 pub use reply::Reply;
 pub(crate) use reply::decode;
 pub use sender::{Sender, TrySendError};

@@ -418,8 +418,8 @@ impl Queue {
             wake(watchers);
             state = self.lock();
         }
-        // A call that was given up does not get what was sent before.
-        if state.end == Some(End::Cancelled) {
+        // A call that was given up does not get what was sent before, and what is left must not look complete.
+        if state.end == Some(End::Cancelled) || state.closed {
             return Poll::Ready(Some(Err(cancelled())));
         }
         if let Some(batch) = state.take() {
@@ -468,6 +468,22 @@ fn register(waiting: &mut Vec<Waker>, waker: &Waker) {
 fn wake(waiting: Vec<Waker>) {
     for waker in waiting {
         waker.wake();
+    }
+}
+
+/// The side of a caller that waits for the response. Dropping it closes the queue: from then on nothing that its
+/// sender says is taken, whenever the task that sends the requests learns of it.
+pub(crate) struct Answered(Arc<Queue>);
+
+impl Answered {
+    pub(crate) fn new(queue: Arc<Queue>) -> Self {
+        Self(queue)
+    }
+}
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 

@@ -3,11 +3,11 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use prost::Message;
 
-use super::Calling;
+use super::{Answered, Calling};
 use crate::{MethodDescriptor, Response, Status};
 
 /// The one response of a call whose requests are streamed: a future.
@@ -20,14 +20,21 @@ use crate::{MethodDescriptor, Response, Status};
 #[must_use = "dropping the reply cancels the call"]
 pub struct Reply<T> {
     call: Calling,
+    /// Closes the sender once the response is there.
+    requests: Option<Answered>,
     method: &'static MethodDescriptor,
     types: PhantomData<fn() -> T>,
 }
 
 impl<T> Reply<T> {
-    pub(crate) fn new(call: Calling, method: &'static MethodDescriptor) -> Self {
+    pub(crate) fn new(
+        call: Calling,
+        requests: Answered,
+        method: &'static MethodDescriptor,
+    ) -> Self {
         Self {
             call,
+            requests: Some(requests),
             method,
             types: PhantomData,
         }
@@ -39,10 +46,9 @@ impl<T: Message + Default> Future for Reply<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let method = self.method;
-        self.call
-            .as_mut()
-            .poll(context)
-            .map(|result| decode(result?, method))
+        let result = ready!(self.call.as_mut().poll(context));
+        self.requests = None;
+        Poll::Ready(result.and_then(|response| decode(response, method)))
     }
 }
 

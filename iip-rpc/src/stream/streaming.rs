@@ -11,6 +11,7 @@ use iip_core::wire::record::{RecordKind, decode_header};
 use prost::{DecodeError, Message};
 use tokio::task::coop::poll_proceed;
 
+use super::Answered;
 use crate::body::BodyStream;
 use crate::envelope::Batch;
 use crate::method::Largest;
@@ -30,6 +31,8 @@ pub(crate) type Calling = Pin<Box<dyn Future<Output = Result<Response<Body>, Sta
 /// messages: `Streaming::from_iter([…])`, of messages or of results.
 pub struct Streaming<T> {
     source: Source<T>,
+    /// Closes the sender of the same call, once no response can come any more.
+    requests: Option<Answered>,
     side: Side,
     largest: Largest,
     /// MESSAGE records that were received and not taken.
@@ -60,6 +63,7 @@ impl<T> Streaming<T> {
     fn of(source: Source<T>, side: Side) -> Self {
         Self {
             source,
+            requests: None,
             side,
             largest: Largest::default(),
             records: Bytes::new(),
@@ -76,8 +80,11 @@ impl<T> Streaming<T> {
     }
 
     /// The messages of a response that has not begun.
-    pub(crate) fn calling(call: Calling) -> Self {
-        Self::of(Source::Calling(call), Side::Response)
+    pub(crate) fn calling(call: Calling, requests: Answered) -> Self {
+        Self {
+            requests: Some(requests),
+            ..Self::of(Source::Calling(call), Side::Response)
+        }
     }
 
     pub(crate) fn with_metadata(mut self, metadata: Metadata) -> Self {
@@ -156,7 +163,7 @@ impl<T: Message + Default> Streaming<T> {
                     Some(Err(status)) => return Poll::Ready(Err(self.failed(status))),
                     None => {
                         self.trailers = stream.as_mut().trailers();
-                        self.source = Source::Ended;
+                        self.end();
                     }
                 },
                 Source::Calling(call) => match ready!(call.as_mut().poll(context)) {
@@ -219,9 +226,14 @@ impl<T: Message + Default> Streaming<T> {
 
     /// Nothing follows an error; dropping the source gives the call up if it is not over.
     fn failed(&mut self, status: Status) -> Status {
-        self.source = Source::Ended;
+        self.end();
         self.records = Bytes::new();
         status
+    }
+
+    fn end(&mut self) {
+        self.source = Source::Ended;
+        self.requests = None;
     }
 }
 
