@@ -11,6 +11,23 @@ mod ring;
 mod target;
 mod weight;
 
+#[cfg(test)]
+mod draw_tests;
+#[cfg(test)]
+mod endpoint_tests;
+#[cfg(test)]
+mod latency_tests;
+#[cfg(test)]
+mod published_tests;
+#[cfg(test)]
+mod rig_tests;
+#[cfg(test)]
+mod ring_tests;
+#[cfg(test)]
+mod target_tests;
+#[cfg(test)]
+mod weight_tests;
+
 pub use endpoint::{Endpoint, EndpointId, InFlight};
 pub use pick::{Pick, Picker, Policy};
 pub use policy::{ConsistentHash, LeastPending, PeakEwma, PickFirst, Random, RoundRobin};

@@ -84,16 +84,30 @@ pub trait Policy: fmt::Debug + Send + Sync + 'static {
     /// It is made again whenever another set of endpoints can take calls; what is to outlast that belongs into the policy
     /// or is in the endpoints.
     fn picker(&self, endpoints: &[Arc<Endpoint>]) -> Box<dyn Picker>;
+
+    /// Whether only one endpoint is to be connected to, the first of the list that can be; default `false`: all are, and
+    /// the picker chooses. Then the picker is made for that one endpoint.
+    fn one_at_a_time(&self) -> bool {
+        false
+    }
 }
 
 impl<P: Policy + ?Sized> Policy for Arc<P> {
     fn picker(&self, endpoints: &[Arc<Endpoint>]) -> Box<dyn Picker> {
         (**self).picker(endpoints)
     }
+
+    fn one_at_a_time(&self) -> bool {
+        (**self).one_at_a_time()
+    }
 }
 
 impl<P: Policy + ?Sized> Policy for Box<P> {
     fn picker(&self, endpoints: &[Arc<Endpoint>]) -> Box<dyn Picker> {
         (**self).picker(endpoints)
+    }
+
+    fn one_at_a_time(&self) -> bool {
+        (**self).one_at_a_time()
     }
 }

@@ -27,6 +27,10 @@ impl Policy for PickFirst {
             count: endpoints.len(),
         })
     }
+
+    fn one_at_a_time(&self) -> bool {
+        true
+    }
 }
 
 struct PickFirstPicker {
