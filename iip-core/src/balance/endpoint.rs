@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::latency::{Estimate, Latency};
+use super::latency::Latency;
 use super::target::Target;
 use super::weight::Weight;
 use crate::transport::Address;
@@ -98,8 +98,14 @@ impl Endpoint {
         self.latency.record(latency, now);
     }
 
-    pub(super) fn estimate(&self, now: Instant) -> Option<Estimate> {
-        self.latency.estimate(now)
+    /// [`latency`](Self::latency) in nanoseconds; more than 0.
+    pub(super) fn average(&self) -> Option<f32> {
+        self.latency.nanos()
+    }
+
+    /// How much [`latency`](Self::latency) is to be trusted: 1 when it was just measured, towards 0 as that gets old.
+    pub(super) fn trust(&self, now: Instant) -> f32 {
+        self.latency.trust(now)
     }
 
     /// Which part of its share of the calls it is to have, from 0 to 1: less than 1 while it returns gradually.
