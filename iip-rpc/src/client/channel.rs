@@ -68,7 +68,7 @@ impl Channel {
     /// How requests over `connection` are compressed.
     fn packing(&self, connection: &Connection) -> Option<Packing> {
         self.compress
-            .filter(|packing| connection.encodings().contains(packing.encoding.name()))
+            .filter(|packing| packing.is_among(connection.encodings()))
     }
 
     pub(super) fn layered(self, layers: Layers) -> Self {
