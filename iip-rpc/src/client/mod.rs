@@ -1,15 +1,41 @@
 //! The caller's side.
 
+mod attempts;
+mod breaker;
+mod budget;
 mod builder;
 mod channel;
+mod classify;
 mod failure;
+mod hedge;
 mod invoke;
+mod retry;
 mod stream;
+mod throttle;
+mod window;
 
 #[cfg(test)]
+mod attempts_tests;
+#[cfg(test)]
+mod breaker_tests;
+#[cfg(test)]
+mod budget_tests;
+#[cfg(test)]
+mod classify_tests;
+#[cfg(test)]
 mod invoke_tests;
+#[cfg(test)]
+mod retry_tests;
+#[cfg(test)]
+mod throttle_tests;
+#[cfg(test)]
+mod window_tests;
 
+pub use breaker::CircuitBreaker;
 pub use builder::ChannelBuilder;
 pub use channel::Channel;
+pub use hedge::Hedge;
 pub use iip_core::conn::Usage;
 pub use invoke::{bidi_streaming, client_streaming, server_streaming, unary};
+pub use retry::Retry;
+pub use throttle::Throttle;
