@@ -9,6 +9,7 @@ use super::breaker::{Breaker, Permit};
 use super::budget::{Budget, Denied};
 use super::classify::{Cost, Decision, Failure, Situation, classify, may_have_run, repeatable};
 use super::hedge::Hedge;
+use super::place::EndpointId;
 use super::retry::Retry;
 use crate::deadline::now;
 use crate::status::{Attempts, Pushback};
@@ -24,8 +25,8 @@ pub(super) struct Failed {
     pub(super) failure: Failure,
     /// An endpoint was not tried yet.
     pub(super) others: bool,
-    /// The request cannot be made again.
-    pub(super) committed: bool,
+    /// At which of many it was.
+    pub(super) endpoint: Option<EndpointId>,
 }
 
 /// An attempt in progress.
@@ -228,7 +229,6 @@ impl<A: Attempt> All<'_, A> {
                 policy: self.rules.policy,
                 idempotency: self.rules.idempotency,
                 pushback,
-                committed: failed.committed,
                 others: failed.others,
                 attempts: self.past.counted,
                 most: self.rules.most(),

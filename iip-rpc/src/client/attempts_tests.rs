@@ -137,7 +137,7 @@ fn with(failure: Failure, status: Status) -> Act {
         status,
         failure,
         others: false,
-        committed: false,
+        endpoint: None,
     };
     (MILLISECOND, Err(failed))
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::layer::Guard;
 use crate::{Outcome, Status};
 
 /// Bounds what a channel's calls hold together, so that a server that hangs does not take its callers with it; for
@@ -61,6 +62,9 @@ struct Gate {
 pub(super) struct Permit {
     inside: Arc<AtomicUsize>,
 }
+
+/// It needs only to be kept.
+impl Guard for Permit {}
 
 impl Drop for Permit {
     fn drop(&mut self) {

@@ -5,11 +5,17 @@ use iip_core::client::{BackoffConfig, Client, ClientBuilder};
 use iip_core::session::{KeepAlive, Limits};
 use iip_core::transport::{Address, AddressError, TcpOptions};
 
-use super::Channel;
+use super::breaker::CircuitBreaker;
+use super::channel::Channel;
+use super::hedge::Hedge;
+use super::place::Destination;
+use super::reliability::{Reliability, Settings};
+use super::retry::Retry;
+use super::throttle::Throttle;
 use crate::compression::{COMPRESS_FROM, Packing, supported, told};
 use crate::deadline::DEFAULT_TIMEOUT;
 use crate::layer::{BoxError, BoxedService, Layer, Layers, Service};
-use crate::{Body, Encoding, Outcome, Request, Response, Status};
+use crate::{Body, Encoding, Idempotency, Outcome, Request, Response, Status};
 
 /// Collects how a [`Channel`] is to behave; made by [`Channel::builder`]. Every setting has a default that suits a
 /// service inside a data centre.
@@ -41,6 +47,7 @@ pub struct ChannelBuilder {
     compress: Option<Encoding>,
     compress_from: usize,
     accept: Vec<Encoding>,
+    reliability: Settings,
     layers: Layers,
 }
 
@@ -82,6 +89,7 @@ impl ChannelBuilder {
             compress: None,
             compress_from: COMPRESS_FROM,
             accept: supported(),
+            reliability: Settings::default(),
             layers: Layers::default(),
         }
     }
@@ -169,6 +177,40 @@ impl ChannelBuilder {
         self.set(|client| client.backoff(backoff))
     }
 
+    /// Which failed calls are made again, how often and how soon; default [`Retry::safe`].
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.reliability.retry = retry;
+        self
+    }
+
+    /// Makes further attempts of calls without side effects while the first one is waited for; default not.
+    pub fn hedge(mut self, hedge: Hedge) -> Self {
+        self.reliability.hedge = Some(hedge);
+        self
+    }
+
+    /// Says what it means to run the method at `path`, `/package.Service/Method`, twice, whatever its `.proto` file says;
+    /// for one call [`Request::with_idempotency`] does.
+    pub fn idempotency(mut self, path: impl Into<String>, idempotency: Idempotency) -> Self {
+        let methods = &mut self.reliability.idempotency;
+        let path = path.into();
+        methods.retain(|(other, _)| *other != path);
+        methods.push((path, idempotency));
+        self
+    }
+
+    /// Refuses calls here while the servers refuse most of them; default not. Costs each call a few allocations.
+    pub fn throttle(mut self, throttle: Throttle) -> Self {
+        self.reliability.throttle = Some(throttle);
+        self
+    }
+
+    /// Bounds how many calls are in progress, wait, or are made again; default not. Costs each call a few allocations.
+    pub fn circuit_breaker(mut self, breaker: CircuitBreaker) -> Self {
+        self.reliability.breaker = Some(breaker);
+        self
+    }
+
     /// When to ping the server.
     pub fn keep_alive(self, keep_alive: KeepAlive) -> Self {
         self.set(|client| client.keep_alive(keep_alive))
@@ -235,6 +277,7 @@ impl ChannelBuilder {
             timeout: self.timeout,
             max_message: self.max_message,
             compress: Packing::set(self.compress, self.compress_from),
+            reliability: Reliability::new(self.reliability),
             layers: self.layers,
         };
         Ok((client.limits(limits), rest))
@@ -246,14 +289,22 @@ struct Rest {
     timeout: Option<Duration>,
     max_message: usize,
     compress: Option<Packing>,
+    reliability: Reliability,
     layers: Layers,
 }
 
 impl Rest {
     fn channel(self, client: Client) -> Channel {
         let endpoint = client.address().to_string().into();
-        Channel::new(client, endpoint, self.timeout, self.max_message)
-            .compressing(self.compress)
-            .layered(self.layers)
+        let destination = Destination::One(client);
+        Channel::new(
+            destination,
+            endpoint,
+            self.timeout,
+            self.max_message,
+            self.reliability,
+        )
+        .compressing(self.compress)
+        .layered(self.layers)
     }
 }

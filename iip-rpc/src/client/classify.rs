@@ -84,13 +84,16 @@ impl Failure {
             (_, Some(ErrorKind::Closed)) => Self::Lost,
             (_, Some(ErrorKind::Deadline)) => Self::TimedOut,
             (_, Some(_)) => Self::Final,
-            (None, None) if code == Code::DeadlineExceeded && known.attempt_expired => {
-                Self::TimedOut
-            }
+            (_, None) if code == Code::DeadlineExceeded && known.attempt_expired => Self::TimedOut,
             (None, None) => Self::Answered(code),
             // The response cannot be read.
             (Some(_), None) => Self::Final,
         }
+    }
+
+    /// Whether it is an answer of the method that says the same each time.
+    pub(super) fn is_answer(self) -> bool {
+        matches!(self, Self::Answered(code) if !matches!(code, Code::Unavailable | Code::Aborted))
     }
 
     /// Whether it is the server or the way to it that failed, and not the call.
@@ -117,8 +120,6 @@ pub(super) struct Situation<'a> {
     pub(super) policy: &'a Retry,
     pub(super) idempotency: Idempotency,
     pub(super) pushback: Option<Pushback>,
-    /// Something of the answer was delivered, or the request cannot be made again.
-    pub(super) committed: bool,
     /// An endpoint was not tried yet.
     pub(super) others: bool,
     /// Attempts so far that count, this one included, and the most there may be.
@@ -156,9 +157,6 @@ pub(super) enum Cost {
 
 /// Whether and when a call is made again.
 pub(super) fn classify(failure: Failure, at: Situation<'_>) -> Decision {
-    if at.committed {
-        return Decision::Fail;
-    }
     match failure {
         Failure::Final => Decision::Fail,
         Failure::Unreachable if at.others => Decision::Now(Cost::Free),

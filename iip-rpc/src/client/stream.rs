@@ -9,6 +9,7 @@ use iip_core::conn::{CallReceiver, CallSender};
 use iip_core::session::Chunk;
 use tokio::task::AbortHandle;
 
+use super::place::Placed;
 use crate::Status;
 use crate::body::BodyStream;
 use crate::compression::Packing;
@@ -24,6 +25,8 @@ pub(super) struct Responses {
     endpoint: Arc<str>,
     /// Sends the requests, which nobody wants any more when the response is complete or given up.
     pump: Option<Pump>,
+    /// The call is in flight at its endpoint until then.
+    placed: Option<Placed>,
 }
 
 impl Responses {
@@ -32,7 +35,13 @@ impl Responses {
             frames,
             endpoint,
             pump,
+            placed: None,
         }
+    }
+
+    /// Keeps what the call holds of its endpoint until the response is complete or given up.
+    pub(super) fn keep(&mut self, placed: Placed) {
+        self.placed = Some(placed);
     }
 }
 
@@ -41,6 +50,7 @@ impl Frames for Responses {
         let frame = ready!(self.frames.poll_frame(context));
         if !matches!(frame, Ok(Some(_))) {
             self.pump = None;
+            self.placed = None;
         }
         Poll::Ready(frame.map_err(|error| self.located(Status::from(error))))
     }
