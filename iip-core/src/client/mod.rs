@@ -6,6 +6,7 @@ mod config;
 mod connector;
 mod line;
 mod pool;
+mod watcher;
 
 #[cfg(test)]
 mod backoff_tests;
@@ -15,3 +16,4 @@ mod line_tests;
 pub use backoff::BackoffConfig;
 pub use config::ClientBuilder;
 pub use pool::Client;
+pub(crate) use watcher::Watcher;
