@@ -82,7 +82,7 @@ impl Static {
 
 impl From<Targets> for Static {
     fn from(targets: Targets) -> Self {
-        Self::new(targets)
+        Self::new(targets.into_vec())
     }
 }
 

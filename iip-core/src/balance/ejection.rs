@@ -259,6 +259,18 @@ impl Health {
         }
     }
 
+    /// There is a connection again. It may be another process that listens there now: a probe is due.
+    pub(crate) fn reconnected(&mut self, now: Instant) {
+        if let Some(out) = &mut self.out {
+            out.next_probe = now;
+        }
+    }
+
+    /// When the endpoint returned last, if it is not ejected.
+    pub(crate) fn returned(&self) -> Option<Instant> {
+        self.returned.filter(|_| self.out.is_none())
+    }
+
     /// Makes the next call a probe if it is time for one. A probe that has not ended when the next one is due no longer
     /// counts: its call may have been lost in what made the endpoint fail.
     pub(crate) fn try_probe(&mut self, settings: &Ejection, now: Instant) -> Option<Probe> {

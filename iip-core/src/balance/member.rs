@@ -1,9 +1,10 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::ejection::{Ejection, Finding, Health, Probe};
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, InFlight};
+use super::pick::Pick;
 use crate::client::Client;
 use crate::conn::{Connection, now};
 
@@ -59,10 +60,10 @@ impl Member {
         }
     }
 
-    /// The same endpoint with what is known of it, with another client or at another place in the list.
-    pub(super) fn with(&self, endpoint: Arc<Endpoint>, client: Client) -> Self {
+    /// The same endpoint and what is known of it, with another client.
+    pub(super) fn with(&self, client: Client) -> Self {
         Self {
-            endpoint,
+            endpoint: Arc::clone(&self.endpoint),
             client,
             ejection: Arc::clone(&self.ejection),
             health: Arc::clone(&self.health),
@@ -79,28 +80,39 @@ impl Member {
     }
 
     /// A connection of this endpoint for a call, which counts from here on.
-    pub(super) fn picked(self: &Arc<Self>, connection: Connection, probe: Option<Probe>) -> Picked {
-        self.endpoint.begin();
+    pub(super) fn picked(
+        self: &Arc<Self>,
+        connection: Connection,
+        pick: &Pick,
+        probe: Option<Probe>,
+    ) -> Picked {
         Picked {
             connection,
             member: Arc::clone(self),
-            begun: now(),
+            begun: pick.now(),
             probe,
             reported: false,
+            _in_flight: self.endpoint.begin_call(),
         }
     }
 
-    fn ended(self: &Arc<Self>, verdict: Verdict, took: Duration, probe: Option<Probe>) {
+    fn ended(self: &Arc<Self>, verdict: Verdict, begun: Instant, probe: Option<Probe>) {
         let failed = match verdict {
             Verdict::Success => Some(false),
             Verdict::Failure => Some(true),
             Verdict::Neutral => None,
         };
         let notice = match (probe, failed) {
-            (Some(probe), failed) => Some(Notice::Probed(probe, failed)),
             (None, None) => None,
+            (Some(probe), failed) => Some(Notice::Probed(probe, failed)),
             (None, Some(failed)) => {
-                let found = self.health().ended(&self.ejection, now(), failed, took);
+                let now = now();
+                let took = now.saturating_duration_since(begun);
+                // A failure that comes at once must not make the endpoint look fast.
+                if !failed || self.endpoint.latency().is_some_and(|mean| mean < took) {
+                    self.endpoint.record_latency(took, now);
+                }
+                let found = self.health().ended(&self.ejection, now, failed, took);
                 match found {
                     Finding::Nothing => None,
                     Finding::Failing => Some(Notice::Failing),
@@ -125,6 +137,7 @@ pub struct Picked {
     begun: Instant,
     probe: Option<Probe>,
     reported: bool,
+    _in_flight: InFlight,
 }
 
 impl Picked {
@@ -142,21 +155,15 @@ impl Picked {
     /// Reports how the call ended, or that its answer has begun. Only the first report counts; without one, nothing is
     /// learnt from the call.
     pub fn finish(&mut self, verdict: Verdict) {
-        if std::mem::replace(&mut self.reported, true) {
-            return;
+        if !std::mem::replace(&mut self.reported, true) {
+            self.member.ended(verdict, self.begun, self.probe);
         }
-        let took = now().saturating_duration_since(self.begun);
-        self.member.endpoint.ended(took, verdict);
-        self.member.ended(verdict, took, self.probe);
     }
 }
 
 impl Drop for Picked {
     fn drop(&mut self) {
-        if !self.reported && self.probe.is_some() {
-            self.finish(Verdict::Neutral);
-        }
-        self.member.endpoint.finished();
+        self.finish(Verdict::Neutral);
     }
 }
 

@@ -1,12 +1,28 @@
 //! Spreads calls over many endpoints.
 
+mod balancer;
+mod builder;
+mod discover;
+mod discovery;
+mod ejection;
 mod endpoint;
 mod latency;
+mod member;
 mod pick;
+mod published;
+mod registry;
+mod set;
 mod target;
+mod watched_file;
 mod weight;
 
+pub use balancer::{Balancer, EndpointState};
+pub use builder::BalancerBuilder;
+pub use discover::{Discover, DiscoverError, Static};
+pub use ejection::Ejection;
 pub use endpoint::{Endpoint, EndpointId, InFlight};
+pub use member::{Picked, Verdict};
 pub use pick::{Pick, Picker, Policy};
 pub use target::{Target, Targets, TargetsError};
+pub use watched_file::WatchedFile;
 pub use weight::{Weight, WeightError};

@@ -37,6 +37,11 @@ impl Pick {
         self
     }
 
+    /// The same, after waiting.
+    pub(super) fn at(self, now: Instant) -> Self {
+        Self { now, ..self }
+    }
+
     /// When the call is placed.
     pub fn now(&self) -> Instant {
         self.now
@@ -72,4 +77,10 @@ pub trait Policy: fmt::Debug + Send + Sync + 'static {
     /// It is made again whenever another set of endpoints can take calls; what is to outlast that belongs into the policy
     /// or is in the endpoints.
     fn picker(&self, endpoints: &[Arc<Endpoint>]) -> Box<dyn Picker>;
+
+    /// Whether only one endpoint is to be connected to, the first of the list that can be; default `false`: all are, and
+    /// the picker chooses. Then the picker is made for that one endpoint.
+    fn one_at_a_time(&self) -> bool {
+        false
+    }
 }

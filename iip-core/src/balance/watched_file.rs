@@ -114,7 +114,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Target>, String> {
                 .parse()
                 .map_err(|error| format!("line {number}: {error}"))?;
             if let Some(locality) = words.next() {
-                target = target.locality(locality);
+                target = target.with_locality(locality);
             }
             if let Some(surplus) = words.next() {
                 return Err(format!(

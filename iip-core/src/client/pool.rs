@@ -134,15 +134,9 @@ impl Client {
 
     /// What calls hold now of the connections on which calls may begin.
     pub fn usage(&self) -> Usage {
-        let mut sum = Usage::default();
-        for member in self.pool.read().iter() {
-            let usage = member.connection.usage();
-            sum.connections += usage.connections;
-            sum.calls += usage.calls;
-            sum.abandoned += usage.abandoned;
-            sum.lent += usage.lent;
-        }
-        sum
+        let members = self.pool.read();
+        let usages = members.iter().map(|member| member.connection.usage());
+        usages.fold(Usage::default(), Usage::plus)
     }
 
     /// A connection on which a call may begin: the one with the fewest calls in flight. Waits for one to be made, or to
