@@ -4,6 +4,7 @@ use std::sync::Arc;
 use super::discover::Discover;
 use super::ejection::Ejection;
 use super::pick::Policy;
+use super::policy::LeastPending;
 use crate::client::ClientBuilder;
 
 /// Share of the endpoints near that must take calls, for all calls to go to them.
@@ -26,11 +27,11 @@ pub(super) struct Settings {
 }
 
 impl BalancerBuilder {
-    pub(super) fn new(discover: impl Discover, policy: impl Policy) -> Self {
+    pub(super) fn new(discover: impl Discover) -> Self {
         Self {
             discover: Box::new(discover),
             settings: Settings {
-                policy: Box::new(policy),
+                policy: Box::new(LeastPending::default()),
                 ejection: Arc::default(),
                 client: ClientBuilder::default(),
                 locality: None,

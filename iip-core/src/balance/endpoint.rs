@@ -105,7 +105,7 @@ impl Endpoint {
         self.latency.record(latency, now);
     }
 
-    pub(super) fn estimate(&self, now: Instant) -> Estimate {
+    pub(super) fn estimate(&self, now: Instant) -> Option<Estimate> {
         self.latency.estimate(now)
     }
 

@@ -21,12 +21,12 @@ pub(super) struct Latency {
     origin: OnceLock<Instant>,
 }
 
-/// The average of an endpoint's latencies at some time.
+/// The average of an endpoint's latencies, seen some time later.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Estimate {
-    /// Nanoseconds; 0 when nothing was measured.
+    /// More than 0.
     pub(super) nanos: f32,
-    /// How much it is to be trusted: 1 when it is new, 0 when it is old or there is none.
+    /// How much it is to be trusted: 1 when it is new, towards 0 as it gets old.
     pub(super) trust: f32,
 }
 
@@ -42,11 +42,11 @@ impl Latency {
                 return Some(packed(sample, tick));
             }
             let kept = trust(tick, stamp);
-            // Nothing passed by this clock: what is kept is all of it.
+            // Within a tick of the last one nothing changes.
             (kept < 1.0).then(|| packed(sample + (average - sample) * kept, tick))
         };
         let relaxed = Ordering::Relaxed;
-        // An error says that there was nothing to change.
+        // It fails where nothing is to change.
         let _ = self.word.fetch_update(relaxed, relaxed, next);
     }
 
@@ -56,13 +56,12 @@ impl Latency {
         (average > 0.0).then(|| Duration::from_nanos(average as u64))
     }
 
-    pub(super) fn estimate(&self, now: Instant) -> Estimate {
+    pub(super) fn estimate(&self, now: Instant) -> Option<Estimate> {
         let (nanos, stamp) = unpacked(self.word.load(Ordering::Relaxed));
-        let trust = match nanos > 0.0 {
-            true => trust(self.tick(now), stamp),
-            false => 0.0,
-        };
-        Estimate { nanos, trust }
+        (nanos > 0.0).then(|| Estimate {
+            nanos,
+            trust: trust(self.tick(now), stamp),
+        })
     }
 
     fn tick(&self, now: Instant) -> u32 {
@@ -81,7 +80,7 @@ fn trust(tick: u32, stamp: u32) -> f32 {
 }
 
 fn packed(average: f32, tick: u32) -> u64 {
-    u64::from(average.to_bits()) << 32 | u64::from(tick)
+    (u64::from(average.to_bits()) << 32) | u64::from(tick)
 }
 
 fn unpacked(word: u64) -> (f32, u32) {

@@ -2,15 +2,19 @@
 
 mod balancer;
 mod builder;
+mod dice;
 mod discover;
 mod discovery;
+mod draw;
 mod ejection;
 mod endpoint;
 mod latency;
 mod member;
 mod pick;
+mod policy;
 mod published;
 mod registry;
+mod ring;
 mod set;
 mod target;
 mod watched_file;
@@ -23,6 +27,7 @@ pub use ejection::Ejection;
 pub use endpoint::{Endpoint, EndpointId, InFlight};
 pub use member::{Picked, Verdict};
 pub use pick::{Pick, Picker, Policy};
+pub use policy::{ConsistentHash, LeastPending, PeakEwma, PickFirst, Random, RoundRobin};
 pub use target::{Target, Targets, TargetsError};
 pub use watched_file::WatchedFile;
 pub use weight::{Weight, WeightError};

@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::dice::mixed;
 use super::endpoint::Endpoint;
 
 /// What a call says when it is placed.
@@ -20,6 +21,17 @@ impl Pick {
             key: None,
             attempt: 0,
         }
+    }
+
+    /// The hash of some bytes, such as a user's name, as a key. It is the same in all processes, and stays so.
+    pub fn key_of(bytes: &[u8]) -> u64 {
+        // FNV-1a, and then every bit depends on every other.
+        let hash = bytes
+            .iter()
+            .fold(0xCBF2_9CE4_8422_2325, |hash: u64, &byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+            });
+        mixed(hash)
     }
 
     /// What it is hashed by, under [`ConsistentHash`](crate::balance::ConsistentHash): calls with the same key go to the
@@ -82,5 +94,17 @@ pub trait Policy: fmt::Debug + Send + Sync + 'static {
     /// the picker chooses. Then the picker is made for that one endpoint.
     fn one_at_a_time(&self) -> bool {
         false
+    }
+}
+
+impl<P: Policy + ?Sized> Policy for Arc<P> {
+    fn picker(&self, endpoints: &[Arc<Endpoint>]) -> Box<dyn Picker> {
+        (**self).picker(endpoints)
+    }
+}
+
+impl<P: Policy + ?Sized> Policy for Box<P> {
+    fn picker(&self, endpoints: &[Arc<Endpoint>]) -> Box<dyn Picker> {
+        (**self).picker(endpoints)
     }
 }
