@@ -137,6 +137,11 @@ impl Balancer {
         }
     }
 
+    /// Whether an endpoint can take calls now that is not in `tried`.
+    pub fn has_others(&self, tried: &[EndpointId]) -> bool {
+        self.inner.registry.set.load().has_others(tried)
+    }
+
     /// The endpoints, in the order of their list.
     pub fn endpoints(&self) -> Vec<EndpointState> {
         let registry = &self.inner.registry;

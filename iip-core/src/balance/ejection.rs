@@ -195,14 +195,17 @@ impl Health {
     }
 
     fn is_failing(&self, settings: &Ejection) -> bool {
-        if settings.consecutive.is_some_and(|most| self.consecutive >= most) {
+        if settings
+            .consecutive
+            .is_some_and(|most| self.consecutive >= most)
+        {
             return true;
         }
         let sum = self.window.sum();
         sum.calls >= settings.min_calls
-            && settings.ratio.is_some_and(|most| {
-                f64::from(sum.failures) > f64::from(sum.calls) * most
-            })
+            && settings
+                .ratio
+                .is_some_and(|most| f64::from(sum.failures) > f64::from(sum.calls) * most)
     }
 
     /// The mean latency within the window, where enough calls ended. Not of an ejected endpoint.

@@ -2,6 +2,7 @@
 
 mod balancer;
 mod builder;
+mod call;
 mod dice;
 mod discover;
 mod discovery;

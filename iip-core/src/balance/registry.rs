@@ -247,7 +247,9 @@ impl Registry {
         let over = member
             .health()
             .return_to_service(&self.settings.ejection, now);
-        member.endpoint.set_ramp(if over.is_zero() { 1.0 } else { ramp_at(0) });
+        member
+            .endpoint
+            .set_ramp(if over.is_zero() { 1.0 } else { ramp_at(0) });
         if let Some(runtime) = self.runtime.get().filter(|_| !over.is_zero()) {
             runtime.spawn(ramp_up(Arc::downgrade(member), now, over));
         }
@@ -262,9 +264,7 @@ impl Registry {
             .map(|entry| Arc::clone(&entry.member))
             .collect();
         if usable.is_empty() {
-            usable = connected()
-                .map(|entry| Arc::clone(&entry.member))
-                .collect();
+            usable = connected().map(|entry| Arc::clone(&entry.member)).collect();
         }
         if self.settings.policy.one_at_a_time() {
             usable.truncate(1);
@@ -316,7 +316,9 @@ impl Registry {
         let mut connected = state.members.iter().filter(|entry| entry.connected);
         let picked = connected.find_map(|Entry { member, .. }| {
             let connection = member.client.try_ready()?;
-            let probe = member.health().try_probe(&self.settings.ejection, pick.now())?;
+            let probe = member
+                .health()
+                .try_probe(&self.settings.ejection, pick.now())?;
             Some(member.picked(connection, pick, Some(probe)))
         });
         self.schedule_probe(&state);
@@ -345,12 +347,12 @@ impl Registry {
         if !state.listed {
             return match &state.failure {
                 None => Ok(()),
-                Some(failure) => Err(Error::new(
-                    ErrorKind::Connect,
-                    Outcome::NotSent,
-                    "no endpoint is known",
-                )
-                .with_source(Arc::clone(failure))),
+                Some(failure) => {
+                    Err(
+                        Error::new(ErrorKind::Connect, Outcome::NotSent, "no endpoint is known")
+                            .with_source(Arc::clone(failure)),
+                    )
+                }
             };
         }
         let mut why = None;
@@ -395,7 +397,8 @@ impl Registry {
 
     fn compare(&self, state: &mut State, member: &Arc<Member>) {
         let now = now();
-        let mean = |member: &Arc<Member>| member.health().mean_latency(&self.settings.ejection, now);
+        let mean =
+            |member: &Arc<Member>| member.health().mean_latency(&self.settings.ejection, now);
         let Some(own) = mean(member) else {
             return;
         };

@@ -38,16 +38,40 @@ impl Set {
             let again = pick.with_attempt(pick.attempt().saturating_add(attempt));
             let member = self.choice(&again)?;
             if fresh(member)
+                && takes_its_share(member)
                 && let Some(connection) = member.client.try_ready()
             {
                 return Some(member.picked(connection, pick, None));
             }
         }
-        let others = self.members.iter().filter(|member| fresh(member));
-        let again = self.members.iter().filter(|member| !fresh(member));
-        others.chain(again).find_map(|member| {
+        let mut free = self.members.iter().filter_map(|member| {
             let connection = member.client.try_ready()?;
-            Some(member.picked(connection, pick, None))
-        })
+            Some((member, connection))
+        });
+        let mut second = None;
+        let best = free.find(|(member, connection)| {
+            let whole = member.endpoint.ramp() >= 1.0;
+            if fresh(member) && whole {
+                return true;
+            }
+            if second.is_none() || fresh(member) {
+                second = Some((*member, connection.clone()));
+            }
+            false
+        });
+        let (member, connection) = best.or(second)?;
+        Some(member.picked(connection, pick, None))
     }
+
+    /// Whether an endpoint is there that was not tried.
+    pub(super) fn has_others(&self, tried: &[EndpointId]) -> bool {
+        let mut members = self.members.iter();
+        members.any(|member| !tried.contains(&member.endpoint.id()))
+    }
+}
+
+/// While an endpoint returns, it gets a part of the calls that the policy sends there.
+fn takes_its_share(member: &Member) -> bool {
+    let ramp = member.endpoint.ramp();
+    ramp >= 1.0 || fastrand::f32() < ramp
 }

@@ -6,6 +6,7 @@ use iip_core::session::{KeepAlive, Limits};
 use iip_core::transport::{Address, AddressError, TcpOptions};
 
 use super::Channel;
+use super::place::Destination;
 use crate::compression::{COMPRESS_FROM, Packing, supported, told};
 use crate::deadline::DEFAULT_TIMEOUT;
 use crate::layer::{BoxError, BoxedService, Layer, Layers, Service};
@@ -252,8 +253,13 @@ struct Rest {
 impl Rest {
     fn channel(self, client: Client) -> Channel {
         let endpoint = client.address().to_string().into();
-        Channel::new(client, endpoint, self.timeout, self.max_message)
-            .compressing(self.compress)
-            .layered(self.layers)
+        Channel::new(
+            Destination::One(client),
+            endpoint,
+            self.timeout,
+            self.max_message,
+        )
+        .compressing(self.compress)
+        .layered(self.layers)
     }
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use iip_core::client::Client;
+use iip_core::balance::{EndpointState, Pick};
 use iip_core::conn::{CallFailure, Connection, Usage};
 use iip_core::session::{Format, Payload};
 use iip_core::{Error, Outcome};
 
+use super::hash_by::HashBy;
+use super::place::{Destination, Placed};
 use super::stream::{Pump, Responses};
 use crate::body::{Callee, Kind};
 use crate::compression::Packing;
@@ -21,15 +23,16 @@ use crate::{
     plain,
 };
 
-/// Connections to a server, shared by any number of clients and calls. Cheap to clone; the connections close when
-/// the last clone is dropped.
+/// Connections to a server, or to many servers of one name, shared by any number of clients and calls. Cheap to clone;
+/// the connections close when the last clone is dropped.
 #[derive(Clone)]
 pub struct Channel {
-    client: Client,
+    destination: Destination,
     endpoint: Arc<str>,
     timeout: Option<Duration>,
     max_message: usize,
     compress: Option<Packing>,
+    hash_by: Option<Arc<HashBy>>,
     /// This channel without layers, inside its layers.
     layers: Option<Arc<Layered<BoxedService>>>,
 }
@@ -42,27 +45,40 @@ impl Channel {
 
     /// What calls hold now of the connections on which calls may begin.
     pub fn usage(&self) -> Usage {
-        self.client.usage()
+        self.destination.usage()
+    }
+
+    /// The endpoints behind a name, in the order of their list; none for a channel of one address.
+    pub fn endpoints(&self) -> Vec<EndpointState> {
+        self.destination.endpoints()
     }
 
     pub(super) fn new(
-        client: Client,
+        destination: Destination,
         endpoint: Arc<str>,
         timeout: Option<Duration>,
         max_message: usize,
     ) -> Self {
         Self {
-            client,
+            destination,
             endpoint,
             timeout,
             max_message,
             compress: None,
+            hash_by: None,
             layers: None,
         }
     }
 
     pub(super) fn compressing(self, compress: Option<Packing>) -> Self {
         Self { compress, ..self }
+    }
+
+    pub(super) fn hashing(self, hash_by: Option<HashBy>) -> Self {
+        Self {
+            hash_by: hash_by.map(Arc::new),
+            ..self
+        }
     }
 
     /// How requests over `connection` are compressed.
@@ -211,15 +227,18 @@ impl RpcService for Channel {
             ),
             Some(deadline) => (Timeout::Own(deadline), Some(deadline)),
         };
+        let pick = self.pick(now, &request);
         let (body, request) = request.take();
         let message = body
             .into_message()
             .map_err(|status| self.not_sent(status))?;
-        let connection = self.ready(deadline).await?;
-        let native = connection.is_native();
-        let payload = self.encode(&connection, message, &request, timeout)?;
-        let data = self.send(connection, method, payload, deadline).await?;
-        self.decode(native, data)
+        let mut placed = self.place(pick, deadline).await?;
+        let native = placed.connection().is_native();
+        let payload = self.encode(placed.connection(), message, &request, timeout)?;
+        let sent = self
+            .send(&mut placed, method, payload, pick, deadline)
+            .await;
+        placed.settle(sent.and_then(|data| self.decode(native, data)))
     }
 }
 
@@ -231,6 +250,7 @@ impl Channel {
         request: Request<Body>,
     ) -> Result<Response<Body>, Status> {
         let deadline = request.deadline();
+        let pick = self.pick(now(), &request);
         let (body, request) = request.take();
         let requests = matches!(
             method.kind(),
@@ -245,8 +265,9 @@ impl Channel {
                 return Err(self.not_sent(Status::internal(text)));
             }
         };
-        let ((sender, receiver), packing) = loop {
-            let connection = self.ready(deadline).await?;
+        let ((sender, receiver), packing, placed) = loop {
+            let placed = self.place(pick, deadline).await?;
+            let connection = placed.connection();
             if !connection.is_native() {
                 return Err(self.not_sent(Status::unimplemented(format!(
                     "{} streams messages, and the server is a plain one, which cannot",
@@ -277,7 +298,7 @@ impl Channel {
                             max_message: Some(limit),
                         });
                     }
-                    break (call, packing);
+                    break (call, packing, placed);
                 }
                 Err(CallFailure::Failed(error)) => return Err(self.failed(error)),
                 // The connection has just become full or closed.
@@ -286,9 +307,10 @@ impl Channel {
         };
         drop(message.take());
         let pump = requests.map(|requests| Pump::start(sender, requests, packing));
-        let responses = Responses::new(receiver, Arc::clone(&self.endpoint), pump);
+        let responses = Responses::new(receiver, Arc::clone(&self.endpoint), pump, placed);
         let mut inbound = Inbound::new(responses, Direction::Response, self.max_message);
-        let head = poll_fn(|context| inbound.poll_head(context)).await?;
+        let begun = poll_fn(|context| inbound.poll_head(context)).await;
+        let head = inbound.frames_mut().placed.settle(begun)?;
         let mut response = Response::new(());
         if method.kind() == MethodKind::ClientStreaming {
             let message = poll_fn(|context| inbound.poll_single(context)).await?;
@@ -310,9 +332,18 @@ impl Channel {
         ))))
     }
 
-    async fn ready(&self, deadline: Option<Instant>) -> Result<Connection, Status> {
-        self.client
-            .ready(deadline)
+    /// What is known of a call when it is placed.
+    fn pick(&self, now: Instant, request: &Request<Body>) -> Pick {
+        let pick = Pick::new(now);
+        match &self.hash_by {
+            None => pick,
+            Some(hash_by) => hash_by.key(request).map_or(pick, |key| pick.with_key(key)),
+        }
+    }
+
+    async fn place(&self, pick: Pick, deadline: Option<Instant>) -> Result<Placed, Status> {
+        self.destination
+            .place(|| pick, &[], deadline)
             .await
             .map_err(|error| self.failed(error))
     }
@@ -321,21 +352,25 @@ impl Channel {
     /// closed.
     async fn send(
         &self,
-        mut connection: Connection,
+        placed: &mut Placed,
         method: &MethodDescriptor,
         mut payload: Payload,
+        pick: Pick,
         deadline: Option<Instant>,
     ) -> Result<Bytes, Status> {
-        let (native, packing) = (connection.is_native(), self.packing(&connection));
+        let connection = placed.connection();
+        let (native, packing) = (connection.is_native(), self.packing(connection));
         loop {
+            let connection = placed.connection();
             let call = connection.call(method.wire_path(), Format::Enveloped, payload, deadline);
             match call.await {
                 Ok(data) => return Ok(data),
                 Err(CallFailure::Failed(error)) => return Err(self.failed(error)),
                 Err(CallFailure::NotStarted(unsent)) => payload = unsent,
             }
-            connection = self.ready(deadline).await?;
-            if connection.is_native() != native || self.packing(&connection) != packing {
+            *placed = self.place(pick, deadline).await?;
+            let connection = placed.connection();
+            if connection.is_native() != native || self.packing(connection) != packing {
                 // The payload has the other form. It happens once, when a server is replaced by one of the other kind.
                 let text =
                     "the server was replaced by one that speaks another version of the protocol";

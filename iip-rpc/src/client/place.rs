@@ -1,9 +1,12 @@
+use std::sync::Arc;
 use std::time::Instant;
 
 use iip_core::Error;
-use iip_core::balance::{Balancer, EndpointId, Pick, Picked, Verdict};
+use iip_core::balance::{Balancer, EndpointId, EndpointState, Pick, Picked, Verdict};
 use iip_core::client::Client;
 use iip_core::conn::{Connection, Usage};
+
+use crate::{Code, Outcome, Status};
 
 /// Where a channel's calls go.
 #[derive(Clone)]
@@ -46,6 +49,13 @@ impl Destination {
         }
     }
 
+    pub(super) fn endpoints(&self) -> Vec<EndpointState> {
+        match self {
+            Self::One(_) => Vec::new(),
+            Self::Many(balancer) => balancer.endpoints(),
+        }
+    }
+
     pub(super) fn usage(&self) -> Usage {
         match self {
             Self::One(client) => client.usage(),
@@ -75,5 +85,34 @@ impl Placed {
         if let Self::Many(picked) = self {
             picked.finish(verdict);
         }
+    }
+
+    /// Reports the result of the attempt, and adds to a failure at which of many endpoints it was.
+    pub(super) fn settle<T>(&mut self, result: Result<T, Status>) -> Result<T, Status> {
+        let Self::Many(picked) = self else {
+            return result;
+        };
+        picked.finish(match &result {
+            Ok(_) => Verdict::Success,
+            Err(status) => verdict(status),
+        });
+        result.map_err(|status| status.with_endpoint(Arc::from(picked.connection().endpoint())))
+    }
+}
+
+/// What the failure of an attempt says about its endpoint.
+pub(super) fn verdict(status: &Status) -> Verdict {
+    match (status.outcome(), status.code()) {
+        // The loss of its connection, if it was that, is known already.
+        (Some(Outcome::NotSent | Outcome::NotProcessed), _) => Verdict::Neutral,
+        (
+            _,
+            Code::Unavailable
+            | Code::DeadlineExceeded
+            | Code::Internal
+            | Code::Unknown
+            | Code::DataLoss,
+        ) => Verdict::Failure,
+        _ => Verdict::Success,
     }
 }

@@ -9,6 +9,7 @@ use iip_core::conn::{CallReceiver, CallSender};
 use iip_core::session::Chunk;
 use tokio::task::AbortHandle;
 
+use super::place::Placed;
 use crate::Status;
 use crate::body::BodyStream;
 use crate::compression::Packing;
@@ -24,14 +25,22 @@ pub(super) struct Responses {
     endpoint: Arc<str>,
     /// Sends the requests, which nobody wants any more when the response is complete or given up.
     pump: Option<Pump>,
+    /// The call is in flight at its endpoint until its response has ended.
+    pub(super) placed: Placed,
 }
 
 impl Responses {
-    pub(super) fn new(frames: CallReceiver, endpoint: Arc<str>, pump: Option<Pump>) -> Self {
+    pub(super) fn new(
+        frames: CallReceiver,
+        endpoint: Arc<str>,
+        pump: Option<Pump>,
+        placed: Placed,
+    ) -> Self {
         Self {
             frames,
             endpoint,
             pump,
+            placed,
         }
     }
 }

@@ -57,6 +57,10 @@ impl<F: Frames> Inbound<F> {
         }
     }
 
+    pub(crate) fn frames_mut(&mut self) -> &mut F {
+        &mut self.frames
+    }
+
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Next, Status>> {
         if let Some(batch) = self.ahead.take() {
             return Poll::Ready(Ok(Next::Batch(batch)));
