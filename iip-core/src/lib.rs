@@ -1,5 +1,6 @@
 //! IIP, the Internal Interaction Protocol: many calls on one connection, bytes by path.
 
+pub mod balance;
 pub mod client;
 pub mod conn;
 mod error;

@@ -3,13 +3,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use iip_core::balance::EndpointId;
 use tokio::time::{Sleep, sleep_until};
 
 use super::breaker::{Breaker, Permit};
 use super::budget::{Budget, Denied};
 use super::classify::{Cost, Decision, Failure, Situation, classify, may_have_run, repeatable};
 use super::hedge::Hedge;
-use super::place::EndpointId;
 use super::retry::Retry;
 use crate::deadline::now;
 use crate::status::{Attempts, Pushback};

@@ -3,6 +3,8 @@ use std::future::{Future, ready};
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
+use iip_core::balance::Pick;
+
 use super::attempts::{Attempt, Attempting, Failed, Rules, attempts};
 use super::breaker::{Breaker, Permit};
 use super::channel::{Attempted, Channel, Timeout, Tried};
@@ -34,7 +36,7 @@ impl RpcService for Channel {
         }
         self.reliability.budget.called(now);
         if method.kind() != MethodKind::Unary {
-            return Box::pin(self.stream(method, request)).await;
+            return Box::pin(self.stream(method, request, now)).await;
         }
         let (timeout, deadline) = match request.deadline() {
             None => (
@@ -43,6 +45,7 @@ impl RpcService for Channel {
             ),
             Some(deadline) => (Timeout::Own(deadline), Some(deadline)),
         };
+        let pick = self.pick(now, &request);
         let (body, request) = request.take();
         let message = body
             .into_message()
@@ -52,6 +55,7 @@ impl RpcService for Channel {
             method,
             request,
             deadline,
+            pick,
             message,
         };
         if self.reliability.prepares {
@@ -74,8 +78,10 @@ impl Channel {
         &self,
         method: &'static MethodDescriptor,
         request: Request<Body>,
+        now: Instant,
     ) -> Result<Response<Body>, Status> {
         let deadline = request.deadline();
+        let pick = self.pick(now, &request);
         let (body, request) = request.take();
         let requests = matches!(
             method.kind(),
@@ -84,7 +90,7 @@ impl Channel {
         let message = match (body.into_kind(), requests) {
             (Kind::Message(message), false) => message,
             (Kind::Stream(stream), true) => {
-                return self.stream_requests(method, &request, stream).await;
+                return self.stream_requests(method, &request, pick, stream).await;
             }
             (_, streamed) => {
                 let wanted = if streamed { "a stream" } else { "one message" };
@@ -97,6 +103,7 @@ impl Channel {
             method,
             request,
             deadline,
+            pick,
             message,
         };
         if self.reliability.prepares {
@@ -118,6 +125,7 @@ impl Channel {
         &self,
         method: &'static MethodDescriptor,
         request: &Request<()>,
+        pick: Pick,
         requests: Pin<Box<dyn BodyStream>>,
     ) -> Result<Response<Body>, Status> {
         let permit = self.permit()?;
@@ -127,7 +135,7 @@ impl Channel {
             timeout: Timeout::Default,
             deadline: request.deadline(),
             call_deadline: request.deadline(),
-            previous: 0,
+            pick,
             tried: None,
         };
         let attempt = self.attempt_stream(attempted, None, Some(requests));
@@ -187,6 +195,7 @@ struct Call<'a> {
     method: &'static MethodDescriptor,
     request: Request<()>,
     deadline: Option<Instant>,
+    pick: Pick,
     message: MessageBytes,
 }
 
@@ -199,7 +208,7 @@ impl Call<'_> {
             timeout,
             deadline: self.deadline,
             call_deadline: self.deadline,
-            previous: 0,
+            pick: self.pick,
             tried: None,
         }
     }
@@ -279,7 +288,7 @@ impl Attempt for Repeated<'_> {
                 timeout: deadline.map_or(Timeout::Default, Timeout::Own),
                 deadline,
                 call_deadline: call.deadline,
-                previous,
+                pick: call.pick.with_attempt(previous),
                 tried: Some(&self.tried),
             };
             if method.kind() == MethodKind::Unary {

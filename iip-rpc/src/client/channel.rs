@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use iip_core::Outcome;
+use iip_core::balance::{EndpointId, EndpointState, Pick, Verdict};
 use iip_core::conn::{CallFailure, CallReceiver, CallSender, Connection, Usage};
 use iip_core::session::{Format, Payload};
 use tokio::time::timeout_at;
 
 use super::attempts::Failed;
 use super::classify::{Circumstances, Failure};
-use super::place::{Destination, EndpointId, Placed, Verdict};
+use super::hash_by::HashBy;
+use super::place::{Destination, Placed};
 use super::reliability::Reliability;
 use super::stream::{Pump, Responses};
 use crate::body::{BodyStream, Callee};
@@ -24,8 +26,8 @@ use crate::layer::{BoxedService, Endpoint, Layered, Layers};
 use crate::stream::Inbound;
 use crate::{Body, Code, Metadata, MethodDescriptor, MethodKind, Request, Response, Status, plain};
 
-/// Connections to a server, shared by any number of clients and calls. Cheap to clone; the connections close when
-/// the last clone is dropped.
+/// Connections to a server, or to many servers of one name, shared by any number of clients and calls. Cheap to clone;
+/// the connections close when the last clone is dropped.
 #[derive(Clone)]
 pub struct Channel {
     destination: Destination,
@@ -33,6 +35,7 @@ pub struct Channel {
     pub(super) timeout: Option<Duration>,
     max_message: usize,
     compress: Option<Packing>,
+    hash_by: Option<Arc<HashBy>>,
     pub(super) reliability: Arc<Reliability>,
     /// This channel without layers, inside its layers.
     pub(super) layers: Option<Arc<Layered<BoxedService>>>,
@@ -49,6 +52,11 @@ impl Channel {
         self.destination.usage()
     }
 
+    /// The endpoints behind a name, in the order of their list; none for a channel of one address.
+    pub fn endpoints(&self) -> Vec<EndpointState> {
+        self.destination.endpoints()
+    }
+
     pub(super) fn new(
         destination: Destination,
         endpoint: Arc<str>,
@@ -62,6 +70,7 @@ impl Channel {
             timeout,
             max_message,
             compress: None,
+            hash_by: None,
             reliability: Arc::new(reliability),
             layers: None,
         }
@@ -69,6 +78,22 @@ impl Channel {
 
     pub(super) fn compressing(self, compress: Option<Packing>) -> Self {
         Self { compress, ..self }
+    }
+
+    pub(super) fn hashing(self, hash_by: Option<HashBy>) -> Self {
+        Self {
+            hash_by: hash_by.map(Arc::new),
+            ..self
+        }
+    }
+
+    /// What is known of a call when it is placed.
+    pub(super) fn pick(&self, now: Instant, request: &Request<Body>) -> Pick {
+        let pick = Pick::new(now);
+        match &self.hash_by {
+            None => pick,
+            Some(hash_by) => hash_by.key(request).map_or(pick, |key| pick.with_key(key)),
+        }
     }
 
     /// How requests over `connection` are compressed.
@@ -201,8 +226,8 @@ pub(super) struct Attempted<'a> {
     pub(super) deadline: Option<Instant>,
     /// When the call must have ended.
     pub(super) call_deadline: Option<Instant>,
-    /// Attempts before this one.
-    pub(super) previous: u32,
+    /// What is known of it when it is placed, so how many attempts there were before.
+    pub(super) pick: Pick,
     /// Where they were made. Without it this is the only one so far.
     pub(super) tried: Option<&'a Tried>,
 }
@@ -270,7 +295,7 @@ impl Channel {
         mut requests: Option<Pin<Box<dyn BodyStream>>>,
     ) -> Result<Response<Body>, Failed> {
         let deadline = attempted.call_deadline;
-        let (mut placed, (sender, receiver), packing) = loop {
+        let (placed, (sender, receiver), packing) = loop {
             let mut placed = self.place(&attempted).await?;
             let opened = self.open(&attempted, placed.connection(), message);
             let (call, packing) = match opened {
@@ -288,7 +313,7 @@ impl Channel {
             break (placed, call, packing);
         };
         let pump = requests.map(|requests| Pump::start(sender, requests, packing));
-        let responses = Responses::new(receiver, Arc::clone(&self.endpoint), pump);
+        let responses = Responses::new(receiver, Arc::clone(&self.endpoint), pump, placed);
         let mut inbound = Inbound::new(responses, Direction::Response, self.max_message);
         let head = poll_fn(|context| inbound.poll_head(context));
         let begun = match attempted.deadline.filter(|_| attempted.deadline != deadline) {
@@ -303,23 +328,28 @@ impl Channel {
         };
         let head = match begun {
             Ok(head) => head,
-            Err(status) => return Err(self.failed(&attempted, status, Some(&mut placed))),
+            Err(status) => {
+                let placed = inbound.frames_mut().placed_mut();
+                return Err(self.failed(&attempted, status, Some(placed)));
+            }
         };
         let mut response = Response::new(());
         if attempted.method.kind() != MethodKind::ClientStreaming {
+            let placed = inbound.frames_mut().placed_mut();
             placed.finish(Verdict::Success);
             response.set_metadata(head.metadata, Metadata::new());
-            inbound.frames_mut().keep(placed);
             return Ok(response.give(Body::from_stream(inbound)));
         }
-        match poll_fn(|context| inbound.poll_single(context)).await {
+        let message = poll_fn(|context| inbound.poll_single(context)).await;
+        let placed = inbound.frames_mut().placed_mut();
+        match message {
             Ok(message) => {
                 placed.finish(Verdict::Success);
                 response.set_was_compressed(message.was_compressed());
                 response.set_metadata(head.metadata, inbound.take_trailers());
                 Ok(response.give(Body::from_message(message)))
             }
-            Err(status) => Err(self.failed(&attempted, status, Some(&mut placed))),
+            Err(status) => Err(self.failed(&attempted, status, Some(placed))),
         }
     }
 
@@ -377,7 +407,7 @@ impl Channel {
         let tried = attempted.tried.map(Tried::list).unwrap_or_default();
         let place = self
             .destination
-            .place(|| attempted.previous, &tried, attempted.deadline);
+            .place(|| attempted.pick, &tried, attempted.deadline);
         let placed = match &self.reliability.breaker {
             None => place.await,
             Some(breaker) => {
@@ -422,9 +452,11 @@ impl Channel {
         };
         let failure = Failure::of(&status, known);
         let mut tried = attempted.tried.map(Tried::list).unwrap_or_default();
-        let endpoint = placed.as_ref().and_then(|placed| placed.endpoint());
-        tried.extend(endpoint);
+        let (mut status, mut endpoint) = (status, None);
         if let Some(placed) = placed {
+            status = placed.located(status);
+            endpoint = placed.endpoint();
+            tried.extend(endpoint);
             placed.finish(match failure {
                 Failure::Answered(_) if !failure.is_trouble() => Verdict::Success,
                 _ if failure.is_trouble() => Verdict::Failure,

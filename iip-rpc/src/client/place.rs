@@ -1,28 +1,25 @@
 use std::time::Instant;
 
 use iip_core::Error;
+use iip_core::balance::{Balancer, EndpointId, EndpointState, Pick, Picked, Verdict};
 use iip_core::client::Client;
 use iip_core::conn::{Connection, Usage};
 
-pub(super) type EndpointId = u64;
-pub(super) type Pick = u32;
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Success,
-    Failure,
-    Neutral,
-}
+use crate::Status;
 
 /// Where a channel's calls go.
 #[derive(Clone)]
 pub(super) enum Destination {
     /// One address.
     One(Client),
+    /// Many endpoints.
+    Many(Balancer),
 }
 
 /// A connection for one attempt of a call.
 pub(super) enum Placed {
     One(Connection),
+    Many(Picked),
 }
 
 impl Destination {
@@ -30,25 +27,38 @@ impl Destination {
     /// are others.
     pub(super) async fn place(
         &self,
-        _pick: impl FnOnce() -> Pick,
-        _tried: &[EndpointId],
+        pick: impl FnOnce() -> Pick,
+        tried: &[EndpointId],
         deadline: Option<Instant>,
     ) -> Result<Placed, Error> {
         match self {
             Self::One(client) => client.ready(deadline).await.map(Placed::One),
+            Self::Many(balancer) => {
+                let picked = balancer.pick(&pick(), tried, deadline).await;
+                picked.map(Placed::Many)
+            }
         }
     }
 
     /// Whether an endpoint can take calls that is not among those tried.
-    pub(super) fn has_others(&self, _tried: &[EndpointId]) -> bool {
+    pub(super) fn has_others(&self, tried: &[EndpointId]) -> bool {
         match self {
             Self::One(_) => false,
+            Self::Many(balancer) => balancer.has_others(tried),
+        }
+    }
+
+    pub(super) fn endpoints(&self) -> Vec<EndpointState> {
+        match self {
+            Self::One(_) => Vec::new(),
+            Self::Many(balancer) => balancer.endpoints(),
         }
     }
 
     pub(super) fn usage(&self) -> Usage {
         match self {
             Self::One(client) => client.usage(),
+            Self::Many(balancer) => balancer.usage(),
         }
     }
 }
@@ -57,6 +67,7 @@ impl Placed {
     pub(super) fn connection(&self) -> &Connection {
         match self {
             Self::One(connection) => connection,
+            Self::Many(picked) => picked.connection(),
         }
     }
 
@@ -64,9 +75,22 @@ impl Placed {
     pub(super) fn endpoint(&self) -> Option<EndpointId> {
         match self {
             Self::One(_) => None,
+            Self::Many(picked) => Some(picked.endpoint().id()),
         }
     }
 
     /// Reports how the attempt ended, or that its answer has begun. It counts as in flight until this is dropped.
-    pub(super) fn finish(&mut self, _verdict: Verdict) {}
+    pub(super) fn finish(&mut self, verdict: Verdict) {
+        if let Self::Many(picked) = self {
+            picked.finish(verdict);
+        }
+    }
+
+    /// Adds to a failure at which of many endpoints it was.
+    pub(super) fn located(&self, status: Status) -> Status {
+        match self {
+            Self::One(_) => status,
+            Self::Many(picked) => status.with_endpoint(picked.connection().endpoint()),
+        }
+    }
 }

@@ -25,23 +25,28 @@ pub(super) struct Responses {
     endpoint: Arc<str>,
     /// Sends the requests, which nobody wants any more when the response is complete or given up.
     pump: Option<Pump>,
-    /// The call is in flight at its endpoint until then.
-    placed: Option<Placed>,
+    /// The call is in flight at its endpoint until its response has ended.
+    placed: Placed,
 }
 
 impl Responses {
-    pub(super) fn new(frames: CallReceiver, endpoint: Arc<str>, pump: Option<Pump>) -> Self {
+    pub(super) fn new(
+        frames: CallReceiver,
+        endpoint: Arc<str>,
+        pump: Option<Pump>,
+        placed: Placed,
+    ) -> Self {
         Self {
             frames,
             endpoint,
             pump,
-            placed: None,
+            placed,
         }
     }
 
-    /// Keeps what the call holds of its endpoint until the response is complete or given up.
-    pub(super) fn keep(&mut self, placed: Placed) {
-        self.placed = Some(placed);
+    /// Where the call was placed.
+    pub(super) fn placed_mut(&mut self) -> &mut Placed {
+        &mut self.placed
     }
 }
 
@@ -50,7 +55,6 @@ impl Frames for Responses {
         let frame = ready!(self.frames.poll_frame(context));
         if !matches!(frame, Ok(Some(_))) {
             self.pump = None;
-            self.placed = None;
         }
         Poll::Ready(frame.map_err(|error| self.located(Status::from(error))))
     }
@@ -60,7 +64,8 @@ impl Frames for Responses {
     }
 
     fn located(&self, status: Status) -> Status {
-        status.with_endpoint(Arc::clone(&self.endpoint))
+        let status = status.with_endpoint(Arc::clone(&self.endpoint));
+        self.placed.located(status)
     }
 }
 

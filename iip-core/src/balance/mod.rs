@@ -1,0 +1,34 @@
+//! Spreads calls over many endpoints.
+
+mod balancer;
+mod builder;
+mod call;
+mod dice;
+mod discover;
+mod discovery;
+mod draw;
+mod ejection;
+mod endpoint;
+mod latency;
+mod member;
+mod pick;
+mod policy;
+mod published;
+mod registry;
+mod ring;
+mod set;
+mod target;
+mod watched_file;
+mod weight;
+
+pub use balancer::{Balancer, EndpointState};
+pub use builder::BalancerBuilder;
+pub use discover::{Discover, DiscoverError, Static};
+pub use ejection::Ejection;
+pub use endpoint::{Endpoint, EndpointId, InFlight};
+pub use member::{Picked, Verdict};
+pub use pick::{Pick, Picker, Policy};
+pub use policy::{ConsistentHash, LeastPending, PeakEwma, PickFirst, Random, RoundRobin};
+pub use target::{Target, Targets, TargetsError};
+pub use watched_file::WatchedFile;
+pub use weight::{Weight, WeightError};
