@@ -3,6 +3,7 @@
 mod acknowledge;
 mod attacks;
 mod attacks_client;
+mod balancer;
 mod captures;
 mod captures_net;
 mod corpus;

@@ -7,6 +7,7 @@ mod hash_by;
 mod invoke;
 mod place;
 mod stream;
+mod target;
 
 #[cfg(test)]
 mod invoke_tests;

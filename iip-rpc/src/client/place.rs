@@ -89,14 +89,14 @@ impl Placed {
 
     /// Reports the result of the attempt, and adds to a failure at which of many endpoints it was.
     pub(super) fn settle<T>(&mut self, result: Result<T, Status>) -> Result<T, Status> {
-        let Self::Many(picked) = self else {
+        if let Self::One(_) = self {
             return result;
-        };
-        picked.finish(match &result {
+        }
+        self.finish(match &result {
             Ok(_) => Verdict::Success,
             Err(status) => verdict(status),
         });
-        result.map_err(|status| status.with_endpoint(Arc::from(picked.connection().endpoint())))
+        result.map_err(|status| status.with_endpoint(Arc::from(self.connection().endpoint())))
     }
 }
 
