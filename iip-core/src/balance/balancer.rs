@@ -139,7 +139,7 @@ impl Balancer {
 
     /// Whether an endpoint can take calls now that is not in `tried`.
     pub fn has_others(&self, tried: &[EndpointId]) -> bool {
-        self.inner.registry.set.load().has_others(tried)
+        self.inner.registry.set.with(|set| set.has_others(tried))
     }
 
     /// The endpoints, in the order of their list.

@@ -26,6 +26,13 @@ pub trait Discover: fmt::Debug + Send + 'static {
     async fn next(&mut self) -> Result<Vec<Target>, DiscoverError>;
 }
 
+#[async_trait]
+impl Discover for Box<dyn Discover> {
+    async fn next(&mut self) -> Result<Vec<Target>, DiscoverError> {
+        (**self).next().await
+    }
+}
+
 /// Why the endpoints cannot be found out.
 #[derive(Debug)]
 pub struct DiscoverError {

@@ -21,6 +21,27 @@ mod target;
 mod watched_file;
 mod weight;
 
+#[cfg(test)]
+mod draw_tests;
+#[cfg(test)]
+mod ejection_tests;
+#[cfg(test)]
+mod endpoint_tests;
+#[cfg(test)]
+mod latency_tests;
+#[cfg(test)]
+mod published_tests;
+#[cfg(test)]
+mod rig_tests;
+#[cfg(test)]
+mod ring_tests;
+#[cfg(test)]
+mod target_tests;
+#[cfg(test)]
+mod watched_file_tests;
+#[cfg(test)]
+mod weight_tests;
+
 pub use balancer::{Balancer, EndpointState};
 pub use builder::BalancerBuilder;
 pub use discover::{Discover, DiscoverError, Static};

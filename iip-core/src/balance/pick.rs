@@ -101,10 +101,18 @@ impl<P: Policy + ?Sized> Policy for Arc<P> {
     fn picker(&self, endpoints: &[Arc<Endpoint>]) -> Box<dyn Picker> {
         (**self).picker(endpoints)
     }
+
+    fn one_at_a_time(&self) -> bool {
+        (**self).one_at_a_time()
+    }
 }
 
 impl<P: Policy + ?Sized> Policy for Box<P> {
     fn picker(&self, endpoints: &[Arc<Endpoint>]) -> Box<dyn Picker> {
         (**self).picker(endpoints)
+    }
+
+    fn one_at_a_time(&self) -> bool {
+        (**self).one_at_a_time()
     }
 }

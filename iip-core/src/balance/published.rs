@@ -8,7 +8,7 @@ const REMEMBERED: usize = 8;
 
 /// A value that many threads read and that is seldom replaced. Readers take no lock, except for their first read after a
 /// replacement, and keep nothing alive: who has replaced a value may count on its end as soon as nobody uses it.
-pub(crate) struct Published<T> {
+pub(super) struct Published<T> {
     /// Tells it apart from all others of the process.
     id: u64,
     /// Grows with each replacement.
@@ -29,7 +29,7 @@ thread_local! {
 }
 
 impl<T: Send + Sync + 'static> Published<T> {
-    pub(crate) fn new(value: T) -> Self {
+    pub(super) fn new(value: T) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -38,20 +38,22 @@ impl<T: Send + Sync + 'static> Published<T> {
         }
     }
 
-    /// The current value. Who waits for a replacement to return and reads then gets the new one.
-    pub(crate) fn load(&self) -> Arc<T> {
+    /// Lets `read` see the current value. Who waits for [`publish`](Self::publish) and reads then sees the new one.
+    pub(super) fn with<R>(&self, read: impl FnOnce(&T) -> R) -> R {
         let version = self.version.load(Ordering::Acquire);
-        self.seen(version).unwrap_or_else(|| self.look())
+        let current = self.seen(version).unwrap_or_else(|| self.look());
+        read(&current)
     }
 
-    /// Replaces the value; returns the old one.
-    pub(crate) fn replace(&self, value: T) -> Arc<T> {
+    /// Replaces the value. The old one ends when the last who reads it is done.
+    pub(super) fn publish(&self, value: T) {
         let value = Arc::new(value);
         let mut current = self.lock();
         let old = std::mem::replace(&mut *current, value);
         // Before the lock is free: who holds it finds version and value together.
         self.version.fetch_add(1, Ordering::Release);
-        old
+        drop(current);
+        drop(old);
     }
 
     fn lock(&self) -> MutexGuard<'_, Arc<T>> {

@@ -176,9 +176,9 @@ impl Registry {
                 && std::iter::zip(&set.members, &usable).all(|(a, b)| Arc::ptr_eq(a, b))
         };
         // The weights may be others.
-        if listed || !same(&self.set.load()) {
+        if listed || !self.set.with(same) {
             let set = Set::new(&*self.settings.policy, usable);
-            self.set.replace(set);
+            self.set.publish(set);
         }
         self.schedule_probe(state);
     }
@@ -307,7 +307,7 @@ impl Registry {
         {
             return Some(picked);
         }
-        self.set.load().pick(pick, tried)
+        self.set.with(|set| set.pick(pick, tried))
     }
 
     /// Makes the call a probe of an ejected endpoint whose time has come.
@@ -327,11 +327,11 @@ impl Registry {
 
     /// The policy's choice, whether it has a free channel or not; `None` if no endpoint can take calls.
     pub(super) fn choice(&self, pick: &Pick) -> Option<Arc<Member>> {
-        self.set.load().choice(pick).cloned()
+        self.set.with(|set| set.choice(pick).cloned())
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.set.load().members.is_empty()
+        self.set.with(|set| set.members.is_empty())
     }
 
     /// Why calls fail now instead of waiting for an endpoint, if they do.

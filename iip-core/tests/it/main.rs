@@ -3,6 +3,8 @@
 mod acknowledge;
 mod attacks;
 mod attacks_client;
+mod balancer;
+mod balancer_health;
 mod captures;
 mod captures_net;
 mod corpus;

@@ -15,6 +15,7 @@ mod place;
 mod reliability;
 mod retry;
 mod stream;
+mod target;
 mod throttle;
 mod window;
 

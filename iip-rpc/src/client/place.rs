@@ -90,7 +90,7 @@ impl Placed {
     pub(super) fn located(&self, status: Status) -> Status {
         match self {
             Self::One(_) => status,
-            Self::Many(picked) => status.with_endpoint(picked.connection().endpoint()),
+            Self::Many(_) => status.with_endpoint(self.connection().endpoint()),
         }
     }
 }

@@ -20,8 +20,8 @@ const LOOKED_AT: usize = 16;
 /// memory for that key is of use. Calls without a key are placed at random, by weight.
 ///
 /// It is a hash ring. Where one of n endpoints goes, its keys spread over the others and no other key moves; where one
-/// comes, it takes 1/n of the keys. (With weights that differ, a little more moves.) All processes with the same list
-/// agree on it, in whatever order the list is.
+/// comes, it takes 1/n of the keys. (Where weights differ, further keys move: at most the part by which the average weight
+/// changes.) All processes with the same list agree on it, in whatever order the list is.
 ///
 /// The load is bounded: a key that is asked for so often that its endpoint would have more than
 /// [`load_factor`](Self::load_factor) times its share of all calls in flight goes on along the ring, to the first endpoint

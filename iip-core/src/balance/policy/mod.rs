@@ -7,6 +7,21 @@ mod pick_first;
 mod random;
 mod round_robin;
 
+#[cfg(test)]
+mod all_tests;
+#[cfg(test)]
+mod consistent_hash_tests;
+#[cfg(test)]
+mod least_pending_tests;
+#[cfg(test)]
+mod peak_ewma_tests;
+#[cfg(test)]
+mod pick_first_tests;
+#[cfg(test)]
+mod random_tests;
+#[cfg(test)]
+mod round_robin_tests;
+
 pub use consistent_hash::ConsistentHash;
 pub use least_pending::LeastPending;
 pub use peak_ewma::PeakEwma;
