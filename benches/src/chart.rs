@@ -66,7 +66,7 @@ const LINE: usize = 22;
 const THICKNESS: usize = 14;
 
 /// It paints its own background: what is around it need not follow the reader's colour scheme.
-const STYLE: &str = "\
+pub(crate) const STYLE: &str = "\
 text { font: 13px system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif; fill: #1f2328 }
 .title { font-size: 16px; font-weight: 600 }
 .head { font-weight: 600 }
@@ -172,7 +172,7 @@ impl Body {
     }
 }
 
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -1,4 +1,4 @@
-//! The command lines of the two comparisons.
+//! The command lines of the programs.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -46,6 +46,34 @@ impl CompareOptions {
         arguments.finish()?;
         if options.rounds == 0 {
             return Err("--rounds 0: at least one".into());
+        }
+        Ok(options)
+    }
+}
+
+/// What `balancing` is asked to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BalancingOptions {
+    /// `--calls`, default 200,000.
+    pub calls: usize,
+    /// `--picture`: where the picture is written, if anywhere.
+    pub picture: Option<PathBuf>,
+}
+
+impl BalancingOptions {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    ///
+    /// An option that is unknown or has a value out of range.
+    pub fn read(mut arguments: Arguments) -> Result<Self, Failure> {
+        let options = Self {
+            calls: arguments.optional("--calls")?.unwrap_or(200_000),
+            picture: arguments.optional("--picture")?,
+        };
+        arguments.finish()?;
+        if options.calls == 0 {
+            return Err("--calls 0: at least one".into());
         }
         Ok(options)
     }

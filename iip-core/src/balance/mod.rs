@@ -6,6 +6,8 @@ mod call;
 mod dice;
 mod discover;
 mod discovery;
+#[cfg(feature = "dns")]
+mod dns;
 mod draw;
 mod ejection;
 mod endpoint;
@@ -21,6 +23,8 @@ mod target;
 mod watched_file;
 mod weight;
 
+#[cfg(all(test, feature = "dns"))]
+mod dns_tests;
 #[cfg(test)]
 mod draw_tests;
 #[cfg(test)]
@@ -45,6 +49,8 @@ mod weight_tests;
 pub use balancer::{Balancer, EndpointState};
 pub use builder::BalancerBuilder;
 pub use discover::{Discover, DiscoverError, Static};
+#[cfg(feature = "dns")]
+pub use dns::Dns;
 pub use ejection::Ejection;
 pub use endpoint::{Endpoint, EndpointId, InFlight};
 pub use member::{Picked, Verdict};

@@ -3,6 +3,7 @@
 mod acknowledge;
 mod attacks;
 mod attacks_client;
+mod balance;
 mod balancer;
 mod balancer_health;
 mod captures;

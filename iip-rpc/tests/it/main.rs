@@ -17,6 +17,7 @@ mod greeter;
 mod in_process;
 mod layered_streams;
 mod layers;
+mod many;
 mod native;
 mod peer;
 mod plain;

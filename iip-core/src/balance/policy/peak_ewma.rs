@@ -13,6 +13,9 @@ use crate::balance::{Endpoint, Pick, Picker, Policy};
 /// avoided, is taken to be more and more like the one it is compared with, within some 10 s; so it is tried with a call now
 /// and then. One without any measurement is taken to be like the other at once, so that a new endpoint gets as many
 /// calls as an average one, and not all of them.
+///
+/// Weights say how often an endpoint is drawn and how many calls are many for it. Where endpoints differ in speed besides,
+/// the faster ones get more than their weight.
 #[derive(Clone, Debug, Default)]
 pub struct PeakEwma {
     seed: Option<u64>,
