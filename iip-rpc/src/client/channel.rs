@@ -457,13 +457,7 @@ impl Channel {
             status = placed.located(status);
             endpoint = placed.endpoint();
             tried.extend(endpoint);
-            placed.finish(match (failure, status.outcome()) {
-                _ if failure.is_trouble() => Verdict::Failure,
-                (Failure::Answered(_), _) => Verdict::Success,
-                // All of the call's time has passed there.
-                (_, Some(Outcome::Unknown)) if known.expired => Verdict::Failure,
-                _ => Verdict::Neutral,
-            });
+            placed.finish(failure.verdict(status.outcome(), known));
         }
         Failed {
             status,

@@ -1,6 +1,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
+use iip_core::balance::Verdict;
 use iip_core::{Error, ErrorKind};
 
 use super::retry::Retry;
@@ -88,6 +89,19 @@ impl Failure {
             (None, None) => Self::Answered(code),
             // The response cannot be read.
             (Some(_), None) => Self::Final,
+        }
+    }
+
+    /// What it says about the endpoint at which it happened.
+    pub(super) fn verdict(self, outcome: Option<Outcome>, known: Circumstances) -> Verdict {
+        match self {
+            _ if self.is_trouble() => Verdict::Failure,
+            // What a server says that is broken. Any other code is about the call.
+            Self::Answered(Code::Internal | Code::Unknown | Code::DataLoss) => Verdict::Failure,
+            Self::Answered(_) => Verdict::Success,
+            // All of the call's time has passed there.
+            _ if known.expired && outcome == Some(Outcome::Unknown) => Verdict::Failure,
+            _ => Verdict::Neutral,
         }
     }
 

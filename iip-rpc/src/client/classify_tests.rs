@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use iip_core::ErrorKind;
+use iip_core::balance::Verdict;
 
 use super::classify::{
     Circumstances, Cost, Decision, Failure, Situation, classify, may_have_run, repeatable,
@@ -372,6 +373,37 @@ fn trouble_is_what_the_server_or_the_network_has() {
             "{failure:?}"
         );
     }
+}
+
+/// Endpoints are judged by what they do, not by what the methods say of the calls.
+#[test]
+fn endpoints_are_judged() {
+    let broken = [
+        Code::Internal,
+        Code::Unknown,
+        Code::DataLoss,
+        Code::Unavailable,
+    ];
+    let expired = Circumstances {
+        expired: true,
+        ..IN_TIME
+    };
+    let unknown = Some(Outcome::Unknown);
+    for failure in failures() {
+        let verdict = match failure {
+            Failure::Answered(code) if !broken.contains(&code) => Verdict::Success,
+            Failure::Answered(_) | Failure::NotProcessed | Failure::Lost | Failure::TimedOut => {
+                Verdict::Failure
+            }
+            _ => Verdict::Neutral,
+        };
+        assert_eq!(failure.verdict(unknown, IN_TIME), verdict, "{failure:?}");
+        assert_eq!(failure.verdict(None, IN_TIME), verdict, "{failure:?}");
+    }
+    // The call's own deadline passed while the endpoint had it, or before.
+    assert_eq!(Failure::Final.verdict(unknown, expired), Verdict::Failure);
+    let not_sent = Some(Outcome::NotSent);
+    assert_eq!(Failure::Final.verdict(not_sent, expired), Verdict::Neutral);
 }
 
 #[test]

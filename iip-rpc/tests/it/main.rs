@@ -25,6 +25,8 @@ mod raw;
 mod retries;
 #[cfg(feature = "testing")]
 mod retries_cut;
+#[cfg(feature = "testing")]
+mod retries_many;
 mod settings;
 mod shutdown;
 mod streaming;

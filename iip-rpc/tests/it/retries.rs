@@ -64,11 +64,16 @@ impl Drop for Running<'_> {
 }
 
 impl Seen {
-    fn new(acts: impl IntoIterator<Item = Act>) -> Arc<Self> {
+    pub(crate) fn new(acts: impl IntoIterator<Item = Act>) -> Arc<Self> {
         Arc::new(Self {
             acts: Mutex::new(acts.into_iter().collect()),
             ..Self::default()
         })
+    }
+
+    /// What comes next instead of what was to come.
+    pub(crate) fn push(&self, acts: impl IntoIterator<Item = Act>) {
+        *self.acts.lock().unwrap() = acts.into_iter().collect();
     }
 
     pub(crate) fn runs(&self) -> usize {
@@ -347,10 +352,7 @@ async fn an_attempt_has_a_time_of_its_own() {
     assert_eq!(seen.running.load(Ordering::Relaxed), 0);
 
     // A method that must not run twice has all of the call's time.
-    seen.acts
-        .lock()
-        .unwrap()
-        .push_back(Act::Wait(5 * Duration::from_secs(1)));
+    seen.push([Act::Wait(5 * Duration::from_secs(1))]);
     assert!(call(&channel, &PLAIN).await.is_ok());
 }
 
@@ -371,10 +373,7 @@ async fn a_hedge_answers_for_a_handler_that_hangs() {
     // Methods with effects are not hedged.
     for method in [&PLAIN, &AGAIN] {
         let start = Instant::now();
-        seen.acts
-            .lock()
-            .unwrap()
-            .push_back(Act::Wait(100 * MILLISECOND));
+        seen.push([Act::Wait(100 * MILLISECOND)]);
         assert!(call(&channel, method).await.is_ok());
         assert!(start.elapsed() >= 100 * MILLISECOND);
     }
@@ -417,10 +416,7 @@ async fn a_response_that_has_begun_is_not_made_again() {
     let builder = Channel::builder(serve(&seen).await).retry(retry);
     let channel = builder.connect().await.unwrap();
     assert_eq!(list(&channel, "x").await.unwrap(), ["x"]);
-    seen.acts
-        .lock()
-        .unwrap()
-        .push_back(Act::Wait(Duration::from_secs(60)));
+    seen.push([Act::Wait(Duration::from_secs(60))]);
     assert_eq!(list(&channel, "first").await.unwrap(), ["first", "first"]);
 }
 
@@ -485,7 +481,7 @@ async fn a_circuit_breaker_bounds_what_hangs() {
     let two = client_streaming::<_, String, String>(&channel, &WRITE, Request::new(())).await;
     assert!(call(&channel, &READ).await.is_err());
     drop(two);
-    seen.acts.lock().unwrap().clear();
+    seen.push([]);
     assert!(call(&channel, &READ).await.is_ok());
 
     let breaker = CircuitBreaker::new().max_pending(1);
@@ -523,7 +519,7 @@ async fn a_throttle_keeps_calls_from_servers_that_refuse_them() {
     assert_eq!(seen.runs() + here, 500);
     assert!((1..60).contains(&seen.runs()), "{}", seen.runs());
     // Two minutes later the servers are asked again.
-    seen.acts.lock().unwrap().clear();
+    seen.push([]);
     sleep(Duration::from_secs(121)).await;
     for _ in 0..100 {
         assert!(call(&channel, &PLAIN).await.is_ok());
