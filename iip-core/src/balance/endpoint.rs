@@ -116,8 +116,7 @@ impl Endpoint {
 
     /// Sets what [`ramp`](Self::ramp) returns, within 0 and 1; 1 at the start.
     pub fn set_ramp(&self, part: f32) {
-        // NaN becomes 0.
-        let part = part.max(0.0).min(1.0);
+        let part = if part.is_nan() { 0.0 } else { part.clamp(0.0, 1.0) };
         self.ramp.store(part.to_bits(), Ordering::Relaxed);
     }
 }
