@@ -6,14 +6,19 @@ use iip_core::client::{BackoffConfig, ClientBuilder};
 use iip_core::session::{KeepAlive, Limits};
 use iip_core::transport::TcpOptions;
 
-use super::Channel;
+use super::breaker::CircuitBreaker;
+use super::channel::Channel;
 use super::hash_by::HashBy;
+use super::hedge::Hedge;
 use super::place::Destination;
+use super::reliability::{Reliability, Settings};
+use super::retry::Retry;
 use super::target::{self, Target};
+use super::throttle::Throttle;
 use crate::compression::{COMPRESS_FROM, Packing, supported, told};
 use crate::deadline::DEFAULT_TIMEOUT;
 use crate::layer::{BoxError, BoxedService, Layer, Layers, Service};
-use crate::{Body, Encoding, Outcome, Request, Response, Status};
+use crate::{Body, Encoding, Idempotency, Outcome, Request, Response, Status};
 
 /// Collects how a [`Channel`] is to behave; made by [`Channel::builder`]. Every setting has a default that suits a
 /// service inside a data centre.
@@ -53,6 +58,7 @@ pub struct ChannelBuilder {
     compress: Option<Encoding>,
     compress_from: usize,
     accept: Vec<Encoding>,
+    reliability: Settings,
     layers: Layers,
 }
 
@@ -118,6 +124,7 @@ impl ChannelBuilder {
             compress: None,
             compress_from: COMPRESS_FROM,
             accept: supported(),
+            reliability: Settings::default(),
             layers: Layers::default(),
         }
     }
@@ -232,6 +239,40 @@ impl ChannelBuilder {
         self.set(|client| client.backoff(backoff))
     }
 
+    /// Which failed calls are made again, how often and how soon; default [`Retry::safe`].
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.reliability.retry = retry;
+        self
+    }
+
+    /// Makes further attempts of calls without side effects while the first one is waited for; default not.
+    pub fn hedge(mut self, hedge: Hedge) -> Self {
+        self.reliability.hedge = Some(hedge);
+        self
+    }
+
+    /// Says what it means to run the method at `path`, `/package.Service/Method`, twice, whatever its `.proto` file says;
+    /// for one call [`Request::with_idempotency`] does.
+    pub fn idempotency(mut self, path: impl Into<String>, idempotency: Idempotency) -> Self {
+        let methods = &mut self.reliability.idempotency;
+        let path = path.into();
+        methods.retain(|(other, _)| *other != path);
+        methods.push((path, idempotency));
+        self
+    }
+
+    /// Refuses calls here while the servers refuse most of them; default not. Costs each call a few allocations.
+    pub fn throttle(mut self, throttle: Throttle) -> Self {
+        self.reliability.throttle = Some(throttle);
+        self
+    }
+
+    /// Bounds how many calls are in progress, wait, or are made again; default not. Costs each call a few allocations.
+    pub fn circuit_breaker(mut self, breaker: CircuitBreaker) -> Self {
+        self.reliability.breaker = Some(breaker);
+        self
+    }
+
     /// When to ping the server.
     pub fn keep_alive(self, keep_alive: KeepAlive) -> Self {
         self.set(|client| client.keep_alive(keep_alive))
@@ -324,10 +365,8 @@ impl ChannelBuilder {
             hash_by: self.hash_by,
             timeout: self.timeout,
             max_message: self.max_message,
-            compress: self.compress.map(|encoding| Packing {
-                encoding,
-                from: self.compress_from,
-            }),
+            compress: Packing::set(self.compress, self.compress_from),
+            reliability: Reliability::new(self.reliability),
             layers: self.layers,
         };
         Ok((to, rest))
@@ -347,14 +386,21 @@ struct Rest {
     timeout: Option<Duration>,
     max_message: usize,
     compress: Option<Packing>,
+    reliability: Reliability,
     layers: Layers,
 }
 
 impl Rest {
     fn channel(self, destination: Destination) -> Channel {
-        Channel::new(destination, self.name, self.timeout, self.max_message)
-            .compressing(self.compress)
-            .hashing(self.hash_by)
-            .layered(self.layers)
+        Channel::new(
+            destination,
+            self.name,
+            self.timeout,
+            self.max_message,
+            self.reliability,
+        )
+        .compressing(self.compress)
+        .hashing(self.hash_by)
+        .layered(self.layers)
     }
 }

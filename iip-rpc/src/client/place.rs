@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::time::Instant;
 
 use iip_core::Error;
@@ -6,7 +5,7 @@ use iip_core::balance::{Balancer, EndpointId, EndpointState, Pick, Picked, Verdi
 use iip_core::client::Client;
 use iip_core::conn::{Connection, Usage};
 
-use crate::{Code, Outcome, Status};
+use crate::Status;
 
 /// Where a channel's calls go.
 #[derive(Clone)]
@@ -87,32 +86,11 @@ impl Placed {
         }
     }
 
-    /// Reports the result of the attempt, and adds to a failure at which of many endpoints it was.
-    pub(super) fn settle<T>(&mut self, result: Result<T, Status>) -> Result<T, Status> {
-        if let Self::One(_) = self {
-            return result;
+    /// Adds to a failure at which of many endpoints it was.
+    pub(super) fn located(&self, status: Status) -> Status {
+        match self {
+            Self::One(_) => status,
+            Self::Many(_) => status.with_endpoint(self.connection().endpoint()),
         }
-        self.finish(match &result {
-            Ok(_) => Verdict::Success,
-            Err(status) => verdict(status),
-        });
-        result.map_err(|status| status.with_endpoint(Arc::from(self.connection().endpoint())))
-    }
-}
-
-/// What the failure of an attempt says about its endpoint.
-pub(super) fn verdict(status: &Status) -> Verdict {
-    match (status.outcome(), status.code()) {
-        // The loss of its connection, if it was that, is known already.
-        (Some(Outcome::NotSent | Outcome::NotProcessed), _) => Verdict::Neutral,
-        (
-            _,
-            Code::Unavailable
-            | Code::DeadlineExceeded
-            | Code::Internal
-            | Code::Unknown
-            | Code::DataLoss,
-        ) => Verdict::Failure,
-        _ => Verdict::Success,
     }
 }

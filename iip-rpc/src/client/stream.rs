@@ -26,7 +26,7 @@ pub(super) struct Responses {
     /// Sends the requests, which nobody wants any more when the response is complete or given up.
     pump: Option<Pump>,
     /// The call is in flight at its endpoint until its response has ended.
-    pub(super) placed: Placed,
+    placed: Placed,
 }
 
 impl Responses {
@@ -42,6 +42,11 @@ impl Responses {
             pump,
             placed,
         }
+    }
+
+    /// Where the call was placed.
+    pub(super) fn placed_mut(&mut self) -> &mut Placed {
+        &mut self.placed
     }
 }
 
@@ -59,7 +64,8 @@ impl Frames for Responses {
     }
 
     fn located(&self, status: Status) -> Status {
-        status.with_endpoint(Arc::clone(&self.endpoint))
+        let status = status.with_endpoint(Arc::clone(&self.endpoint));
+        self.placed.located(status)
     }
 }
 

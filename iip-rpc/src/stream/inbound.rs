@@ -57,6 +57,7 @@ impl<F: Frames> Inbound<F> {
         }
     }
 
+    /// Where the frames come from.
     pub(crate) fn frames_mut(&mut self) -> &mut F {
         &mut self.frames
     }

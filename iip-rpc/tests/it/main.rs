@@ -22,6 +22,9 @@ mod native;
 mod peer;
 mod plain;
 mod raw;
+mod retries;
+#[cfg(feature = "testing")]
+mod retries_cut;
 mod settings;
 mod shutdown;
 mod streaming;
