@@ -14,7 +14,7 @@ const STEPS_MAX: usize = 128;
 const ATTEMPTS_MAX: usize = 7;
 
 /// On how many endpoints one call looks, on average, to know how many calls are in flight at all of them.
-const LOOKED_AT: usize = 16;
+const LOOKED_AT: usize = 8;
 
 /// By a key of the call ([`Pick::with_key`]): calls with the same key go to the same endpoint, so that what it keeps in
 /// memory for that key is of use. Calls without a key are placed at random, by weight.
