@@ -6,8 +6,8 @@ use iip_core::server::Peer;
 
 use crate::cancellation::Scope;
 use crate::{
-    Cancellation, Compression, Extensions, Metadata, MetadataError, MetadataKey, MetadataValue,
-    MethodDescriptor,
+    Cancellation, Compression, Extensions, Idempotency, Metadata, MetadataError, MetadataKey,
+    MetadataValue, MethodDescriptor,
 };
 
 /// A message on its way to a method, and what travels with it.
@@ -20,6 +20,7 @@ pub struct Request<T> {
     extensions: Extensions,
     compression: Compression,
     was_compressed: bool,
+    idempotency: Option<Idempotency>,
     timeout: Option<Duration>,
     deadline: Option<Instant>,
     method: Option<&'static MethodDescriptor>,
@@ -37,6 +38,7 @@ impl<T> Request<T> {
             extensions: Extensions::new(),
             compression: Compression::default(),
             was_compressed: false,
+            idempotency: None,
             timeout: None,
             deadline: None,
             method: None,
@@ -74,6 +76,14 @@ impl<T> Request<T> {
     #[must_use]
     pub fn with_compression(mut self, compression: Compression) -> Self {
         self.compression = compression;
+        self
+    }
+
+    /// Says what it means to run this call twice, whatever the `.proto` file and the channel say of its method: whether it
+    /// may be [made again](crate::client::Retry) or [hedged](crate::client::Hedge).
+    #[must_use]
+    pub fn with_idempotency(mut self, idempotency: Idempotency) -> Self {
+        self.idempotency = Some(idempotency);
         self
     }
 
@@ -156,6 +166,7 @@ impl<T> Request<T> {
             extensions: self.extensions,
             compression: self.compression,
             was_compressed: self.was_compressed,
+            idempotency: self.idempotency,
             timeout: self.timeout,
             deadline: self.deadline,
             method: self.method,
@@ -163,6 +174,11 @@ impl<T> Request<T> {
             refused: self.refused,
         };
         (self.message, rest)
+    }
+
+    /// What was said of this call, if anything was.
+    pub(crate) fn own_idempotency(&self) -> Option<Idempotency> {
+        self.idempotency
     }
 
     pub(crate) fn own_timeout(&self) -> Option<Duration> {
@@ -212,6 +228,7 @@ impl Request<()> {
             extensions: self.extensions,
             compression: self.compression,
             was_compressed: self.was_compressed,
+            idempotency: self.idempotency,
             timeout: self.timeout,
             deadline: self.deadline,
             method: self.method,

@@ -2,6 +2,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -10,6 +11,9 @@ use crate::{Code, Metadata, MetadataError, MetadataKey, MetadataValue, Outcome};
 
 /// What most functions of this crate return.
 pub type Result<T, E = Status> = std::result::Result<T, E>;
+
+/// Key of the metadata in which a server says when a failed call may be made again (`docs/protocol.md`, section 7.6).
+const PUSHBACK: MetadataKey = MetadataKey::from_static("iip-retry-pushback-ms");
 
 /// Why a call failed: what a handler returns, and what a caller gets.
 ///
@@ -32,6 +36,29 @@ struct Inner {
     source: Option<Arc<dyn Error + Send + Sync>>,
     phase: Option<&'static str>,
     endpoint: Option<Arc<str>>,
+    attempts: Option<Arc<Attempts>>,
+}
+
+/// What is known of the attempts of a call, of which this is the last one's failure.
+#[derive(Debug)]
+pub(crate) struct Attempts {
+    /// How many there were.
+    pub(crate) made: u32,
+    /// How many there may be, where that is bounded.
+    pub(crate) most: Option<u32>,
+    /// What else forbade a further one.
+    pub(crate) stopped: Option<&'static str>,
+    /// The failures before this one, oldest first; not all of many.
+    pub(crate) earlier: Vec<Status>,
+}
+
+/// When a server wants a failed call to be made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pushback {
+    /// After this time.
+    After(Duration),
+    /// Not at all.
+    Never,
 }
 
 impl Status {
@@ -47,6 +74,7 @@ impl Status {
                 source: None,
                 phase: None,
                 endpoint: None,
+                attempts: None,
             }),
         }
     }
@@ -91,6 +119,17 @@ impl Status {
         self.inner.endpoint.as_deref()
     }
 
+    /// How many attempts of the call were made; 1 unless it was made again. This is the failure of the last one.
+    pub fn attempts(&self) -> u32 {
+        self.inner.attempts.as_ref().map_or(1, |all| all.made)
+    }
+
+    /// The failures of the attempts before this one, oldest first. Of many, the first and the last ones are kept, 8 in all.
+    pub fn earlier_attempts(&self) -> &[Self] {
+        let attempts = self.inner.attempts.as_ref();
+        attempts.map_or(&[], |all| &all.earlier)
+    }
+
     /// Sets the details: bytes of the application's own. What exceeds 8 KiB is not sent at all.
     #[must_use]
     pub fn with_details(mut self, details: impl Into<Bytes>) -> Self {
@@ -123,6 +162,39 @@ impl Status {
         if let Err(error) = self.inner.metadata.insert(key, value) {
             tracing::debug!(%error, "metadata of a status is left out");
         }
+        self
+    }
+
+    /// In a handler: asks the caller not to make the call again before this much time, whole milliseconds, instead of
+    /// after a time of its own. It does not make a failure one after which calls are made again (`docs/retries.md`). It
+    /// travels as metadata; the last of this and [`with_no_retry`](Self::with_no_retry) counts.
+    #[must_use]
+    pub fn with_retry_after(self, delay: Duration) -> Self {
+        self.with_metadata(PUSHBACK, delay.as_millis().to_string())
+    }
+
+    /// In a handler: asks the caller not to make the call again. It travels as metadata.
+    #[must_use]
+    pub fn with_no_retry(self) -> Self {
+        self.with_metadata(PUSHBACK, "-1")
+    }
+
+    /// When the server wants the call to be made again, if it said so. What is no time says: not at all.
+    pub(crate) fn pushback(&self) -> Option<Pushback> {
+        let value = self.inner.metadata.get_value(PUSHBACK.as_str())?;
+        let digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let milliseconds = value
+            .as_str()
+            .filter(digits)
+            .and_then(|text| text.parse().ok());
+        Some(milliseconds.map_or(Pushback::Never, |time| {
+            Pushback::After(Duration::from_millis(time))
+        }))
+    }
+
+    #[must_use]
+    pub(crate) fn with_attempts(mut self, attempts: Attempts) -> Self {
+        self.inner.attempts = Some(Arc::new(attempts));
         self
     }
 
@@ -235,8 +307,19 @@ impl fmt::Display for Status {
             write!(f, "{separator}outcome: {text}")?;
             separator = ", ";
         }
-        if separator == ", " {
-            f.write_str(")")?;
+        let Some(attempts) = &inner.attempts else {
+            return f.write_str(if separator == ", " { ")" } else { "" });
+        };
+        write!(f, "{separator}attempt: {}", attempts.made)?;
+        if let Some(most) = attempts.most {
+            write!(f, " of {most}")?;
+        }
+        if let Some(stopped) = attempts.stopped {
+            write!(f, ", no more: {stopped}")?;
+        }
+        f.write_str(")")?;
+        for earlier in &attempts.earlier {
+            write!(f, "; before: {earlier}")?;
         }
         Ok(())
     }
@@ -285,6 +368,9 @@ impl fmt::Debug for Status {
         }
         if let Some(outcome) = inner.outcome {
             out.field("outcome", &outcome);
+        }
+        if let Some(attempts) = &inner.attempts {
+            out.field("attempts", attempts);
         }
         if let Some(source) = &inner.source {
             out.field("source", source);

@@ -1,5 +1,7 @@
 use std::error::Error;
+use std::time::Duration;
 
+use crate::status::{Attempts, Pushback};
 use crate::{Code, Metadata, Outcome, Status};
 
 #[test]
@@ -98,4 +100,56 @@ fn a_message_of_several_lines_is_shown_on_one() {
         "INTERNAL: one\\r\\nERROR forged\\tline \\u{1b}[31m \u{4f60}\u{1f600}\\n"
     );
     assert!(status.message().ends_with('\n'));
+}
+
+#[test]
+fn text_says_which_attempt_it_was_and_what_came_before() {
+    let attempts = |made, most, stopped, earlier| Attempts {
+        made,
+        most,
+        stopped,
+        earlier,
+    };
+    let earlier = Status::aborted("first").with_endpoint("iip://a");
+    let last = Status::unavailable("last").with_endpoint("iip://b");
+    assert_eq!((last.attempts(), last.earlier_attempts().len()), (1, 0));
+    let last = last.with_attempts(attempts(3, Some(3), None, vec![earlier]));
+    assert_eq!(
+        last.to_string(),
+        "UNAVAILABLE: last (endpoint: iip://b, attempt: 3 of 3); before: ABORTED: first (endpoint: iip://a)"
+    );
+    assert_eq!((last.attempts(), last.earlier_attempts().len()), (3, 1));
+    assert!(format!("{last:?}").contains("attempts"));
+    let denied = Status::unavailable("").with_attempts(attempts(7, None, Some("why"), Vec::new()));
+    assert_eq!(denied.to_string(), "UNAVAILABLE (attempt: 7, no more: why)");
+}
+
+#[test]
+fn a_server_says_when_to_come_back() {
+    let status = Status::unavailable("busy");
+    assert_eq!(status.pushback(), None);
+    let after = |milliseconds| Some(Pushback::After(Duration::from_millis(milliseconds)));
+    let asked = status.clone().with_retry_after(Duration::from_micros(1500));
+    assert_eq!(asked.metadata().get("iip-retry-pushback-ms"), Some("1"));
+    assert_eq!(asked.pushback(), after(1));
+    // The last word counts.
+    let never = asked.with_no_retry();
+    assert_eq!(never.pushback(), Some(Pushback::Never));
+    let again = never.with_retry_after(Duration::from_secs(2));
+    assert_eq!(again.pushback(), after(2000));
+    for (text, pushback) in [
+        ("0", after(0)),
+        ("007", after(7)),
+        ("18446744073709551615", after(u64::MAX)),
+        ("18446744073709551616", Some(Pushback::Never)),
+        ("-1", Some(Pushback::Never)),
+        ("+1", Some(Pushback::Never)),
+        ("1.5", Some(Pushback::Never)),
+        ("", Some(Pushback::Never)),
+        (" 1", Some(Pushback::Never)),
+        ("soon", Some(Pushback::Never)),
+    ] {
+        let status = status.clone().with_metadata("iip-retry-pushback-ms", text);
+        assert_eq!(status.pushback(), pushback, "{text:?}");
+    }
 }

@@ -1,6 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::latency::Latency;
@@ -13,6 +13,7 @@ use crate::transport::Address;
 pub struct Endpoint {
     id: EndpointId,
     target: Target,
+    weight: AtomicU8,
     in_flight: AtomicUsize,
     latency: Latency,
     /// An `f32`, from 0 to 1.
@@ -37,6 +38,7 @@ impl Endpoint {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Arc::new(Self {
             id: EndpointId(NEXT.fetch_add(1, Ordering::Relaxed)),
+            weight: AtomicU8::new(target.weight().get()),
             target,
             in_flight: AtomicUsize::new(0),
             latency: Latency::default(),
@@ -49,7 +51,7 @@ impl Endpoint {
         self.id
     }
 
-    /// What it was made from.
+    /// What it was made from. Its weight may be another one by now.
     pub fn target(&self) -> &Target {
         &self.target
     }
@@ -61,7 +63,12 @@ impl Endpoint {
 
     /// Its share of the calls, in proportion to the others'.
     pub fn weight(&self) -> Weight {
-        self.target.weight()
+        Weight::new(self.weight.load(Ordering::Relaxed)).unwrap_or_default()
+    }
+
+    /// A later list gives it another share.
+    pub(super) fn set_weight(&self, weight: Weight) {
+        self.weight.store(weight.get(), Ordering::Relaxed);
     }
 
     /// Where it is, if that is known.

@@ -49,6 +49,11 @@ impl Pick {
         self
     }
 
+    /// The same, after waiting.
+    pub(super) fn at(self, now: Instant) -> Self {
+        Self { now, ..self }
+    }
+
     /// When the call is placed.
     pub fn now(&self) -> Instant {
         self.now

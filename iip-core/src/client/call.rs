@@ -3,7 +3,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::pool::Client;
-use crate::conn::{CallFailure, CallReceiver, CallSender, now};
+use crate::conn::{CallFailure, CallReceiver, CallSender};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::session::{Format, Payload};
 use crate::wire::Path;
@@ -86,12 +86,11 @@ impl Client {
 
     /// When a call that begins now and brings no deadline has to be done.
     pub fn default_deadline(&self) -> Option<Instant> {
-        let timeout = self.pool.config.timeout?;
-        now().checked_add(timeout)
+        self.pool.config.default_deadline()
     }
 }
 
-fn parse(path: &str) -> Result<Path, Error> {
+pub(crate) fn parse(path: &str) -> Result<Path, Error> {
     Path::new(path).map_err(|error| {
         let text = format!("cannot call {}", path.escape_debug());
         Error::new(ErrorKind::Invalid, Outcome::NotSent, text).with_source(error)

@@ -1,6 +1,8 @@
-use std::time::Duration;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use super::backoff::BackoffConfig;
+use crate::conn::now;
 use crate::session::{KeepAlive, LONGEST, Limits};
 use crate::transport::{Address, TcpOptions};
 
@@ -22,6 +24,14 @@ pub struct ClientBuilder {
     pub(super) wait_for_ready: bool,
 }
 
+impl Default for ClientBuilder {
+    /// The default settings without an address that can be dialed: for many clients, such as those of a
+    /// [`Balancer`](crate::balance::Balancer), each of which gets [its own](ClientBuilder::address).
+    fn default() -> Self {
+        Self::new(Address::from(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))))
+    }
+}
+
 impl ClientBuilder {
     pub(super) fn new(address: Address) -> Self {
         Self {
@@ -39,6 +49,13 @@ impl ClientBuilder {
             write_stall: Duration::from_secs(10),
             wait_for_ready: false,
         }
+    }
+
+    /// The same settings for a client of another address.
+    #[must_use]
+    pub fn address(mut self, address: Address) -> Self {
+        self.address = address;
+        self
     }
 
     /// What one connection may cost.
@@ -126,5 +143,25 @@ impl ClientBuilder {
     pub fn wait_for_ready(mut self) -> Self {
         self.wait_for_ready = true;
         self
+    }
+
+    /// For an endpoint of many: a connection is kept before there are calls.
+    pub(crate) fn endpoint(&self, address: &Address) -> Self {
+        let settings = self.clone().address(address.clone());
+        let connections = settings.min_connections.max(1);
+        settings.min_connections(connections)
+    }
+
+    pub(crate) fn waits_for_ready(&self) -> bool {
+        self.wait_for_ready
+    }
+
+    pub(crate) fn most_waiting(&self) -> usize {
+        self.max_waiting
+    }
+
+    /// When a call that begins now and brings no deadline has to be done.
+    pub(crate) fn default_deadline(&self) -> Option<Instant> {
+        now().checked_add(self.timeout?)
     }
 }

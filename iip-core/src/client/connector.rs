@@ -49,6 +49,7 @@ async fn run(pool: Weak<Pool>) {
                 state.failure = Some(Arc::new(failure));
                 state.hold = true;
                 drop(state);
+                strong.tell();
                 strong.waiting.wake_all();
             }
         }

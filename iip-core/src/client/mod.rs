@@ -6,12 +6,16 @@ mod config;
 mod connector;
 mod line;
 mod pool;
+mod watcher;
 
 #[cfg(test)]
 mod backoff_tests;
 #[cfg(test)]
 mod line_tests;
 
+pub(crate) use backoff::Backoff;
 pub use backoff::BackoffConfig;
+pub(crate) use call::parse as parse_path;
 pub use config::ClientBuilder;
 pub use pool::Client;
+pub(crate) use watcher::Watcher;

@@ -8,6 +8,7 @@ use tokio::time::timeout_at;
 use super::backoff::Backoff;
 use super::config::ClientBuilder;
 use super::line::{Line, Place};
+use super::watcher::Watcher;
 use crate::conn::{Connection, Observer, Usage, now};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::transport::{Address, ConnectError};
@@ -29,6 +30,8 @@ pub(super) struct Pool {
     pub(super) state: Mutex<State>,
     /// Calls that wait for a connection with a free channel.
     pub(super) waiting: Line,
+    /// Who else has to know when the pool gets or loses connections.
+    watcher: Option<Arc<dyn Watcher>>,
 }
 
 /// A connection and since when it is there.
@@ -52,7 +55,7 @@ pub(super) struct State {
 
 /// Why there is no connection.
 #[derive(Debug)]
-pub(super) enum ConnectFailure {
+pub(crate) enum ConnectFailure {
     Dial(ConnectError),
     Hello(String),
 }
@@ -86,7 +89,7 @@ impl ClientBuilder {
 
     /// Makes the client, and connects when the first call is made.
     pub fn connect_lazy(self) -> Client {
-        Client::new(self)
+        Client::new(self, None)
     }
 }
 
@@ -96,7 +99,8 @@ impl Client {
         ClientBuilder::new(address)
     }
 
-    pub(super) fn new(config: ClientBuilder) -> Self {
+    /// A client that has no connection before it is used or [started](Self::start).
+    pub(crate) fn new(config: ClientBuilder, watcher: Option<Arc<dyn Watcher>>) -> Self {
         let state = State {
             dialing: false,
             demand: false,
@@ -111,6 +115,7 @@ impl Client {
             connections: RwLock::default(),
             state: Mutex::new(state),
             waiting: Line::default(),
+            watcher,
         };
         Self {
             pool: Arc::new(pool),
@@ -129,15 +134,9 @@ impl Client {
 
     /// What calls hold now of the connections on which calls may begin.
     pub fn usage(&self) -> Usage {
-        let mut sum = Usage::default();
-        for member in self.pool.read().iter() {
-            let usage = member.connection.usage();
-            sum.connections += usage.connections;
-            sum.calls += usage.calls;
-            sum.abandoned += usage.abandoned;
-            sum.lent += usage.lent;
-        }
-        sum
+        let members = self.pool.read();
+        let usages = members.iter().map(|member| member.connection.usage());
+        usages.fold(Usage::default(), Usage::plus)
     }
 
     /// A connection on which a call may begin: the one with the fewest calls in flight. Waits for one to be made, or to
@@ -164,6 +163,27 @@ impl Client {
             Some(connection) => Ok(connection),
             None => self.pool.wait(deadline).await,
         }
+    }
+
+    /// Begins to connect, and goes on with it, if connections are to be kept.
+    pub(crate) fn start(&self) {
+        let mut state = self.pool.state();
+        if self.pool.wants_connection(&state) {
+            self.pool.dial(&mut state);
+        }
+    }
+
+    /// What [`ready`](Self::ready) returns where nothing has to be waited for.
+    pub(crate) fn try_ready(&self) -> Option<Connection> {
+        match self.pool.is_awaited() {
+            true => None,
+            false => self.pool.pick(),
+        }
+    }
+
+    /// Why there is no connection, if the last attempt to make one failed.
+    pub(crate) fn failure(&self) -> Option<Arc<ConnectFailure>> {
+        self.pool.state().failure.clone()
     }
 
     pub(super) async fn connected(&self) -> Result<(), Error> {
@@ -325,6 +345,14 @@ impl Pool {
         }
         // Nobody was told what happened to it before it was here.
         self.sweep();
+        self.tell();
+    }
+
+    /// Tells who watches that the pool has got or lost a connection, or could not make one.
+    pub(super) fn tell(&self) {
+        if let Some(watcher) = &self.watcher {
+            watcher.changed();
+        }
     }
 
     /// Whether a call waits.
@@ -360,6 +388,7 @@ impl Pool {
         }
         drop(state);
         if lost {
+            self.tell();
             self.waiting.wake_all();
         } else {
             self.waiting.wake_one();

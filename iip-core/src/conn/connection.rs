@@ -180,6 +180,18 @@ pub struct Usage {
     pub lent: u64,
 }
 
+impl Usage {
+    /// What two hold together.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            connections: self.connections + other.connections,
+            calls: self.calls + other.calls,
+            abandoned: self.abandoned + other.abandoned,
+            lent: self.lent + other.lent,
+        }
+    }
+}
+
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")

@@ -4,6 +4,8 @@ mod acknowledge;
 mod attacks;
 mod attacks_client;
 mod balance;
+mod balancer;
+mod balancer_health;
 mod captures;
 mod captures_net;
 mod corpus;

@@ -1,37 +1,44 @@
 use std::fmt;
-use std::future::poll_fn;
-use std::sync::Arc;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use iip_core::client::Client;
-use iip_core::conn::{CallFailure, Connection, Usage};
+use iip_core::Outcome;
+use iip_core::balance::{EndpointId, EndpointState, Pick, Verdict};
+use iip_core::conn::{CallFailure, CallReceiver, CallSender, Connection, Usage};
 use iip_core::session::{Format, Payload};
-use iip_core::{Error, Outcome};
+use tokio::time::timeout_at;
 
+use super::attempts::Failed;
+use super::classify::{Circumstances, Failure};
+use super::hash_by::HashBy;
+use super::place::{Destination, Placed};
+use super::reliability::Reliability;
 use super::stream::{Pump, Responses};
-use crate::body::{Callee, Kind};
+use crate::body::{BodyStream, Callee};
 use crate::compression::Packing;
 use crate::deadline::{NO_DEADLINE, after, now, whole_microseconds};
 use crate::envelope::{self, Direction, Head, MessageBytes, Trailer};
 use crate::layer::{BoxedService, Endpoint, Layered, Layers};
 use crate::stream::Inbound;
-use crate::{
-    Body, Code, Metadata, MethodDescriptor, MethodKind, Request, Response, RpcService, Status,
-    plain,
-};
+use crate::{Body, Code, Metadata, MethodDescriptor, MethodKind, Request, Response, Status, plain};
 
-/// Connections to a server, shared by any number of clients and calls. Cheap to clone; the connections close when
-/// the last clone is dropped.
+/// Connections to a server, or to many servers of one name, shared by any number of clients and calls. Cheap to clone;
+/// the connections close when the last clone is dropped.
 #[derive(Clone)]
 pub struct Channel {
-    client: Client,
+    destination: Destination,
     endpoint: Arc<str>,
-    timeout: Option<Duration>,
+    pub(super) timeout: Option<Duration>,
     max_message: usize,
     compress: Option<Packing>,
+    hash_by: Option<Arc<HashBy>>,
+    pub(super) reliability: Arc<Reliability>,
     /// This channel without layers, inside its layers.
-    layers: Option<Arc<Layered<BoxedService>>>,
+    pub(super) layers: Option<Arc<Layered<BoxedService>>>,
 }
 
 impl Channel {
@@ -42,27 +49,51 @@ impl Channel {
 
     /// What calls hold now of the connections on which calls may begin.
     pub fn usage(&self) -> Usage {
-        self.client.usage()
+        self.destination.usage()
+    }
+
+    /// The endpoints behind a name, in the order of their list; none for a channel of one address.
+    pub fn endpoints(&self) -> Vec<EndpointState> {
+        self.destination.endpoints()
     }
 
     pub(super) fn new(
-        client: Client,
+        destination: Destination,
         endpoint: Arc<str>,
         timeout: Option<Duration>,
         max_message: usize,
+        reliability: Reliability,
     ) -> Self {
         Self {
-            client,
+            destination,
             endpoint,
             timeout,
             max_message,
             compress: None,
+            hash_by: None,
+            reliability: Arc::new(reliability),
             layers: None,
         }
     }
 
     pub(super) fn compressing(self, compress: Option<Packing>) -> Self {
         Self { compress, ..self }
+    }
+
+    pub(super) fn hashing(self, hash_by: Option<HashBy>) -> Self {
+        Self {
+            hash_by: hash_by.map(Arc::new),
+            ..self
+        }
+    }
+
+    /// What is known of a call when it is placed.
+    pub(super) fn pick(&self, now: Instant, request: &Request<Body>) -> Pick {
+        let pick = Pick::new(now);
+        match &self.hash_by {
+            None => pick,
+            Some(hash_by) => hash_by.key(request).map_or(pick, |key| pick.with_key(key)),
+        }
     }
 
     /// How requests over `connection` are compressed.
@@ -83,7 +114,7 @@ impl Channel {
     }
 
     /// Makes a call through the layers. Its deadline begins before them: what they wait counts.
-    async fn call_layered(
+    pub(super) async fn call_layered(
         &self,
         layers: &Layered<BoxedService>,
         mut request: Request<Body>,
@@ -102,16 +133,12 @@ impl Channel {
         })
     }
 
-    fn failed(&self, error: Error) -> Status {
-        self.here(Status::from(error))
-    }
-
     /// Adds where the call went.
-    fn here(&self, status: Status) -> Status {
+    pub(super) fn here(&self, status: Status) -> Status {
         status.with_endpoint(Arc::clone(&self.endpoint))
     }
 
-    fn not_sent(&self, status: Status) -> Status {
+    pub(super) fn not_sent(&self, status: Status) -> Status {
         self.here(status)
             .with_phase("send")
             .with_outcome(Outcome::NotSent)
@@ -181,123 +208,188 @@ impl Channel {
 
 /// How long a call may take.
 #[derive(Clone, Copy)]
-enum Timeout {
+pub(super) enum Timeout {
     /// As long as the channel's calls may by default.
     Default,
     /// Until its own deadline.
     Own(Instant),
 }
 
-impl RpcService for Channel {
-    async fn call(&self, request: Request<Body>) -> Result<Response<Body>, Status> {
-        if let Some(layers) = &self.layers {
-            return self.call_layered(layers, request).await;
+/// An attempt, apart from what it sends.
+#[derive(Clone, Copy)]
+pub(super) struct Attempted<'a> {
+    pub(super) method: &'static MethodDescriptor,
+    pub(super) request: &'a Request<()>,
+    /// What the server is told.
+    pub(super) timeout: Timeout,
+    /// When this attempt must have ended; that of a method that streams, when its response must have begun.
+    pub(super) deadline: Option<Instant>,
+    /// When the call must have ended.
+    pub(super) call_deadline: Option<Instant>,
+    /// What is known of it when it is placed, so how many attempts there were before.
+    pub(super) pick: Pick,
+    /// Where they were made. Without it this is the only one so far.
+    pub(super) tried: Option<&'a Tried>,
+}
+
+/// The endpoints at which the attempts of a call were made, or are.
+#[derive(Default)]
+pub(super) struct Tried(Mutex<Vec<EndpointId>>);
+
+impl Tried {
+    fn list(&self) -> Vec<EndpointId> {
+        let list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        list.clone()
+    }
+
+    pub(super) fn add(&self, endpoint: Option<EndpointId>) {
+        let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(endpoint) = endpoint
+            && !list.contains(&endpoint)
+        {
+            list.push(endpoint);
         }
-        let Some(method) = request.method() else {
-            return Err(self.not_sent(Status::internal("the request names no method")));
-        };
-        let now = now();
-        if request.deadline().is_some_and(|deadline| deadline <= now) {
-            let text = "the deadline passed before the call was sent (setting: timeout)";
-            return Err(self.not_sent(Status::deadline_exceeded(text)));
-        }
-        if method.kind() != MethodKind::Unary {
-            return Box::pin(self.stream(method, request)).await;
-        }
-        let (timeout, deadline) = match request.deadline() {
-            None => (
-                Timeout::Default,
-                self.timeout.and_then(|timeout| now.checked_add(timeout)),
-            ),
-            Some(deadline) => (Timeout::Own(deadline), Some(deadline)),
-        };
-        let (body, request) = request.take();
-        let message = body
-            .into_message()
-            .map_err(|status| self.not_sent(status))?;
-        let connection = self.ready(deadline).await?;
-        let native = connection.is_native();
-        let payload = self.encode(&connection, message, &request, timeout)?;
-        let data = self.send(connection, method, payload, deadline).await?;
-        self.decode(native, data)
     }
 }
 
 impl Channel {
-    /// Makes a call of a method that streams. It has no deadline unless the request has one.
-    async fn stream(
+    /// Makes one attempt of a unary call.
+    pub(super) async fn attempt(
         &self,
-        method: &MethodDescriptor,
-        request: Request<Body>,
-    ) -> Result<Response<Body>, Status> {
-        let deadline = request.deadline();
-        let (body, request) = request.take();
-        let requests = matches!(
-            method.kind(),
-            MethodKind::ClientStreaming | MethodKind::Bidirectional
-        );
-        let (mut message, mut requests) = match (body.into_kind(), requests) {
-            (Kind::Message(message), false) => (Some(message), None),
-            (Kind::Stream(stream), true) => (None, Some(stream)),
-            (_, streamed) => {
-                let wanted = if streamed { "a stream" } else { "one message" };
-                let text = format!("{} takes {wanted}", method.path());
-                return Err(self.not_sent(Status::internal(text)));
-            }
-        };
-        let ((sender, receiver), packing) = loop {
-            let connection = self.ready(deadline).await?;
-            if !connection.is_native() {
-                return Err(self.not_sent(Status::unimplemented(format!(
-                    "{} streams messages, and the server is a plain one, which cannot",
-                    method.path()
-                ))));
-            }
-            let limit = connection.max_message();
-            let timeout_us = deadline
-                .map(|deadline| whole_microseconds(deadline.saturating_duration_since(now())));
-            let packing = self.packing(&connection);
-            let head = |encoding| Head::to_record(timeout_us, request.metadata(), encoding);
-            let payload = match &message {
-                Some(message) => {
-                    self.check(message, limit)?;
-                    let (message, encoding) =
-                        envelope::pack(message.clone(), packing, request.compression());
-                    envelope::write(head(encoding), message, Bytes::new())
-                }
-                None => Payload::from(head(packing.map(|packing| packing.encoding))),
+        attempted: Attempted<'_>,
+        message: &MessageBytes,
+    ) -> Result<Response<Body>, Failed> {
+        loop {
+            let mut placed = self.place(&attempted).await?;
+            let connection = placed.connection();
+            let native = connection.is_native();
+            let (request, timeout) = (attempted.request, attempted.timeout);
+            let payload = match self.encode(connection, message.clone(), request, timeout) {
+                Ok(payload) => payload,
+                Err(status) => return Err(self.failed(&attempted, status, Some(&mut placed))),
             };
-            let complete = message.is_some();
-            let path = method.wire_path();
-            match connection.open(path, Format::Enveloped, payload, complete, deadline) {
-                Ok(call) => {
-                    if let Some(requests) = &mut requests {
-                        requests.as_mut().begun(Callee {
-                            drive: None,
-                            max_message: Some(limit),
-                        });
-                    }
-                    break (call, packing);
-                }
-                Err(CallFailure::Failed(error)) => return Err(self.failed(error)),
+            let path = attempted.method.wire_path();
+            let call = connection.call(path, Format::Enveloped, payload, attempted.deadline);
+            let answer = match call.await {
+                Ok(data) => self.decode(native, data),
+                Err(CallFailure::Failed(error)) => Err(self.here(Status::from(error))),
                 // The connection has just become full or closed.
-                Err(CallFailure::NotStarted(_)) => {}
+                Err(CallFailure::NotStarted(_)) => continue,
+            };
+            return match answer {
+                Ok(response) => {
+                    placed.finish(Verdict::Success);
+                    Ok(response)
+                }
+                Err(status) => Err(self.failed(&attempted, status, Some(&mut placed))),
+            };
+        }
+    }
+
+    /// Makes one attempt of a call of a method that streams, and waits until its response begins. It sends `message`, or
+    /// what `requests` has: that is taken once the call has begun.
+    pub(super) async fn attempt_stream(
+        &self,
+        attempted: Attempted<'_>,
+        message: Option<&MessageBytes>,
+        mut requests: Option<Pin<Box<dyn BodyStream>>>,
+    ) -> Result<Response<Body>, Failed> {
+        let deadline = attempted.call_deadline;
+        let (placed, (sender, receiver), packing) = loop {
+            let mut placed = self.place(&attempted).await?;
+            let opened = self.open(&attempted, placed.connection(), message);
+            let (call, packing) = match opened {
+                Ok(Some(opened)) => opened,
+                // The connection has just become full or closed.
+                Ok(None) => continue,
+                Err(status) => return Err(self.failed(&attempted, status, Some(&mut placed))),
+            };
+            if let Some(requests) = &mut requests {
+                requests.as_mut().begun(Callee {
+                    drive: None,
+                    max_message: Some(placed.connection().max_message()),
+                });
+            }
+            break (placed, call, packing);
+        };
+        let pump = requests.map(|requests| Pump::start(sender, requests, packing));
+        let responses = Responses::new(receiver, Arc::clone(&self.endpoint), pump, placed);
+        let mut inbound = Inbound::new(responses, Direction::Response, self.max_message);
+        let head = poll_fn(|context| inbound.poll_head(context));
+        let begun = match attempted.deadline.filter(|_| attempted.deadline != deadline) {
+            None => head.await,
+            Some(at) => timeout_at(at.into(), head).await.unwrap_or_else(|_| {
+                let text = "the attempt's time passed before the response began (setting: retry, attempt_timeout)";
+                let status = Status::deadline_exceeded(text)
+                    .with_phase("response")
+                    .with_outcome(Outcome::Unknown);
+                Err(self.here(status))
+            }),
+        };
+        let head = match begun {
+            Ok(head) => head,
+            Err(status) => {
+                let placed = inbound.frames_mut().placed_mut();
+                return Err(self.failed(&attempted, status, Some(placed)));
             }
         };
-        drop(message.take());
-        let pump = requests.map(|requests| Pump::start(sender, requests, packing));
-        let responses = Responses::new(receiver, Arc::clone(&self.endpoint), pump);
-        let mut inbound = Inbound::new(responses, Direction::Response, self.max_message);
-        let head = poll_fn(|context| inbound.poll_head(context)).await?;
         let mut response = Response::new(());
-        if method.kind() == MethodKind::ClientStreaming {
-            let message = poll_fn(|context| inbound.poll_single(context)).await?;
-            response.set_was_compressed(message.was_compressed());
-            response.set_metadata(head.metadata, inbound.take_trailers());
-            return Ok(response.give(Body::from_message(message)));
+        if attempted.method.kind() != MethodKind::ClientStreaming {
+            let placed = inbound.frames_mut().placed_mut();
+            placed.finish(Verdict::Success);
+            response.set_metadata(head.metadata, Metadata::new());
+            return Ok(response.give(Body::from_stream(inbound)));
         }
-        response.set_metadata(head.metadata, Metadata::new());
-        Ok(response.give(Body::from_stream(inbound)))
+        let message = poll_fn(|context| inbound.poll_single(context)).await;
+        let placed = inbound.frames_mut().placed_mut();
+        match message {
+            Ok(message) => {
+                placed.finish(Verdict::Success);
+                response.set_was_compressed(message.was_compressed());
+                response.set_metadata(head.metadata, inbound.take_trailers());
+                Ok(response.give(Body::from_message(message)))
+            }
+            Err(status) => Err(self.failed(&attempted, status, Some(placed))),
+        }
+    }
+
+    /// Begins a call of a method that streams. `None`: the connection takes no call now.
+    #[expect(clippy::type_complexity, reason = "it is taken apart at once")]
+    fn open(
+        &self,
+        attempted: &Attempted<'_>,
+        connection: &Connection,
+        message: Option<&MessageBytes>,
+    ) -> Result<Option<((CallSender, CallReceiver), Option<Packing>)>, Status> {
+        let Attempted {
+            method, request, ..
+        } = *attempted;
+        if !connection.is_native() {
+            return Err(self.not_sent(Status::unimplemented(format!(
+                "{} streams messages, and the server is a plain one, which cannot",
+                method.path()
+            ))));
+        }
+        let deadline = attempted.call_deadline;
+        let timeout_us =
+            deadline.map(|deadline| whole_microseconds(deadline.saturating_duration_since(now())));
+        let packing = self.packing(connection);
+        let head = |encoding| Head::to_record(timeout_us, request.metadata(), encoding);
+        let payload = match message {
+            Some(message) => {
+                self.check(message, connection.max_message())?;
+                let (message, encoding) =
+                    envelope::pack(message.clone(), packing, request.compression());
+                envelope::write(head(encoding), message, Bytes::new())
+            }
+            None => Payload::from(head(packing.map(|packing| packing.encoding))),
+        };
+        let (path, complete) = (method.wire_path(), message.is_some());
+        match connection.open(path, Format::Enveloped, payload, complete, deadline) {
+            Ok(call) => Ok(Some((call, packing))),
+            Err(CallFailure::Failed(error)) => Err(self.here(Status::from(error))),
+            Err(CallFailure::NotStarted(_)) => Ok(None),
+        }
     }
 
     fn check(&self, message: &MessageBytes, limit: usize) -> Result<(), Status> {
@@ -310,37 +402,68 @@ impl Channel {
         ))))
     }
 
-    async fn ready(&self, deadline: Option<Instant>) -> Result<Connection, Status> {
-        self.client
-            .ready(deadline)
-            .await
-            .map_err(|error| self.failed(error))
+    /// Waits for a connection.
+    async fn place(&self, attempted: &Attempted<'_>) -> Result<Placed, Failed> {
+        let tried = attempted.tried.map(Tried::list).unwrap_or_default();
+        let place = self
+            .destination
+            .place(|| attempted.pick, &tried, attempted.deadline);
+        let placed = match &self.reliability.breaker {
+            None => place.await,
+            Some(breaker) => {
+                let mut place = pin!(place);
+                let at_once = poll_fn(|context| Poll::Ready(place.as_mut().poll(context))).await;
+                match at_once {
+                    Poll::Ready(placed) => placed,
+                    Poll::Pending => match breaker.pending() {
+                        Ok(_waits) => place.await,
+                        Err(status) => {
+                            return Err(self.failed(attempted, self.here(status), None));
+                        }
+                    },
+                }
+            }
+        };
+        match placed {
+            Ok(placed) => {
+                if let Some(tried) = attempted.tried {
+                    tried.add(placed.endpoint());
+                }
+                Ok(placed)
+            }
+            Err(error) => Err(self.failed(attempted, self.here(Status::from(error)), None)),
+        }
     }
 
-    /// Sends the request and waits for its response, on another connection if the first one has just become full or
-    /// closed.
-    async fn send(
+    /// How an attempt failed that got this status, over this connection if it got one.
+    #[cold]
+    fn failed(
         &self,
-        mut connection: Connection,
-        method: &MethodDescriptor,
-        mut payload: Payload,
-        deadline: Option<Instant>,
-    ) -> Result<Bytes, Status> {
-        let (native, packing) = (connection.is_native(), self.packing(&connection));
-        loop {
-            let call = connection.call(method.wire_path(), Format::Enveloped, payload, deadline);
-            match call.await {
-                Ok(data) => return Ok(data),
-                Err(CallFailure::Failed(error)) => return Err(self.failed(error)),
-                Err(CallFailure::NotStarted(unsent)) => payload = unsent,
-            }
-            connection = self.ready(deadline).await?;
-            if connection.is_native() != native || self.packing(&connection) != packing {
-                // The payload has the other form. It happens once, when a server is replaced by one of the other kind.
-                let text =
-                    "the server was replaced by one that speaks another version of the protocol";
-                return Err(self.not_sent(Status::unavailable(text)));
-            }
+        attempted: &Attempted<'_>,
+        status: Status,
+        placed: Option<&mut Placed>,
+    ) -> Failed {
+        let now = now();
+        let passed = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
+        let known = Circumstances {
+            placed: placed.is_some(),
+            expired: passed(attempted.call_deadline),
+            attempt_expired: passed(attempted.deadline),
+        };
+        let failure = Failure::of(&status, known);
+        let mut tried = attempted.tried.map(Tried::list).unwrap_or_default();
+        let (mut status, mut endpoint) = (status, None);
+        if let Some(placed) = placed {
+            status = placed.located(status);
+            endpoint = placed.endpoint();
+            tried.extend(endpoint);
+            placed.finish(failure.verdict(status.outcome(), known));
+        }
+        Failed {
+            status,
+            failure,
+            others: self.destination.has_others(&tried),
+            endpoint,
         }
     }
 }

@@ -9,6 +9,7 @@ use iip_core::conn::{CallReceiver, CallSender};
 use iip_core::session::Chunk;
 use tokio::task::AbortHandle;
 
+use super::place::Placed;
 use crate::Status;
 use crate::body::BodyStream;
 use crate::compression::Packing;
@@ -24,15 +25,28 @@ pub(super) struct Responses {
     endpoint: Arc<str>,
     /// Sends the requests, which nobody wants any more when the response is complete or given up.
     pump: Option<Pump>,
+    /// The call is in flight at its endpoint until its response has ended.
+    placed: Placed,
 }
 
 impl Responses {
-    pub(super) fn new(frames: CallReceiver, endpoint: Arc<str>, pump: Option<Pump>) -> Self {
+    pub(super) fn new(
+        frames: CallReceiver,
+        endpoint: Arc<str>,
+        pump: Option<Pump>,
+        placed: Placed,
+    ) -> Self {
         Self {
             frames,
             endpoint,
             pump,
+            placed,
         }
+    }
+
+    /// Where the call was placed.
+    pub(super) fn placed_mut(&mut self) -> &mut Placed {
+        &mut self.placed
     }
 }
 
@@ -50,7 +64,8 @@ impl Frames for Responses {
     }
 
     fn located(&self, status: Status) -> Status {
-        status.with_endpoint(Arc::clone(&self.endpoint))
+        let status = status.with_endpoint(Arc::clone(&self.endpoint));
+        self.placed.located(status)
     }
 }
 

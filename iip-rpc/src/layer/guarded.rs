@@ -8,7 +8,7 @@ use crate::envelope::Batch;
 use crate::{Body, Metadata, Response, Status};
 
 /// What a layer keeps until a streamed response has ended.
-pub(super) trait Guard: Send + Unpin + 'static {
+pub(crate) trait Guard: Send + Unpin + 'static {
     /// Makes a panic inside the end of the stream.
     const CATCHES_PANICS: bool = false;
 
@@ -33,7 +33,7 @@ pub(super) trait Guard: Send + Unpin + 'static {
 impl Guard for tokio::sync::OwnedSemaphorePermit {}
 
 /// Lets `guard` stand around the rest of a response: for one message it ends at once.
-pub(super) fn guard<G: Guard>(response: Response<Body>, mut guard: G) -> Response<Body> {
+pub(crate) fn guard<G: Guard>(response: Response<Body>, mut guard: G) -> Response<Body> {
     response.map(|body| match body.into_kind() {
         Kind::Message(message) => {
             guard.ended(None);

@@ -83,6 +83,7 @@ mod trace_context_tests;
 mod trace_tests;
 
 pub use failure::BoxError;
+pub(crate) use guarded::{Guard, guard};
 pub use intercept::{Intercept, Intercepted, Interceptor, Next, interceptor};
 pub use limit::{ConcurrencyLimit, LoadShed};
 pub use panic::CatchPanic;

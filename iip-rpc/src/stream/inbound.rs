@@ -57,6 +57,11 @@ impl<F: Frames> Inbound<F> {
         }
     }
 
+    /// Where the frames come from.
+    pub(crate) fn frames_mut(&mut self) -> &mut F {
+        &mut self.frames
+    }
+
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Next, Status>> {
         if let Some(batch) = self.ahead.take() {
             return Poll::Ready(Ok(Next::Batch(batch)));

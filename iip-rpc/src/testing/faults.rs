@@ -14,6 +14,7 @@ pub struct Faults {
     pub(super) stall: Option<(u64, RangeInclusive<Duration>)>,
     pub(super) drop_after: Option<RangeInclusive<u64>>,
     pub(super) refuse: Option<u64>,
+    first: u64,
 }
 
 impl Faults {
@@ -26,6 +27,7 @@ impl Faults {
             stall: None,
             drop_after: None,
             refuse: None,
+            first: u64::MAX,
         }
     }
 
@@ -58,6 +60,23 @@ impl Faults {
     pub fn refuse(mut self, connections: u64) -> Self {
         self.refuse = Some(connections);
         self
+    }
+
+    /// Does so to the first connections only, so many; later ones pass everything on at once. Default: to all.
+    pub fn first(mut self, connections: u64) -> Self {
+        self.first = connections;
+        self
+    }
+
+    /// What is to go wrong on connection `index`.
+    pub(super) fn of(&self, index: u64) -> Self {
+        match index < self.first {
+            true => self.clone(),
+            false => Self {
+                random: self.random.clone(),
+                ..Self::new(0)
+            },
+        }
     }
 
     /// The numbers of connection `index`.

@@ -95,12 +95,13 @@ async fn accept(
     loop {
         let near = listener.accept().await;
         let index = shared.connections.fetch_add(1, Ordering::Relaxed);
+        let faults = faults.of(index);
         let mut numbers = faults.numbers(index);
         if faults.refuse.is_some_and(|count| numbers.once_in(count)) {
             continue;
         }
         cut.mark_unchanged();
-        let (faults, target) = (faults.clone(), target.clone());
+        let target = target.clone();
         let (shared, mut cut) = (Arc::clone(&shared), cut.clone());
         tokio::spawn(async move {
             let connection = pass(near, faults, target, numbers, shared);

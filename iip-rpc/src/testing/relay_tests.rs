@@ -73,6 +73,15 @@ async fn a_connection_is_cut_at_the_byte() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn only_the_first_connections_fail_on_request() {
+    let relay = Faults::new(8).drop_after(5..=5).first(2).relay(&echo());
+    for back in [5, 5, 100, 100] {
+        let got = sent_back(&mut dial(&relay).await, 100).await;
+        assert!(got == back || back == 5 && got < 5, "{got} of {back}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_same_seed_does_the_same() {
     let run = async |seed| {
         let relay = Faults::new(seed)

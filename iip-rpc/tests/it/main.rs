@@ -17,10 +17,16 @@ mod greeter;
 mod in_process;
 mod layered_streams;
 mod layers;
+mod many;
 mod native;
 mod peer;
 mod plain;
 mod raw;
+mod retries;
+#[cfg(feature = "testing")]
+mod retries_cut;
+#[cfg(feature = "testing")]
+mod retries_many;
 mod settings;
 mod shutdown;
 mod streaming;
