@@ -155,12 +155,18 @@ impl Channel {
     }
 
     /// The response in `data`.
-    fn decode(&self, native: bool, data: Bytes) -> Result<Response<Body>, Status> {
+    fn decode(
+        &self,
+        method: &MethodDescriptor,
+        native: bool,
+        data: Bytes,
+    ) -> Result<Response<Body>, Status> {
         if !native {
             let message = plain::response(data).map_err(|status| self.here(status))?;
             return Ok(Response::new(Body::from_message(message)));
         }
-        let inbound = envelope::read(Direction::Response, data, self.max_message)
+        let largest = method.responses().within(self.max_message);
+        let inbound = envelope::read(Direction::Response, data, largest)
             .map_err(|error| self.here(error.in_response()))?;
         let trailers = match inbound.trailer {
             None => Metadata::new(),
@@ -219,7 +225,7 @@ impl RpcService for Channel {
         let native = connection.is_native();
         let payload = self.encode(&connection, message, &request, timeout)?;
         let data = self.send(connection, method, payload, deadline).await?;
-        self.decode(native, data)
+        self.decode(method, native, data)
     }
 }
 
@@ -287,7 +293,8 @@ impl Channel {
         drop(message.take());
         let pump = requests.map(|requests| Pump::start(sender, requests, packing));
         let responses = Responses::new(receiver, Arc::clone(&self.endpoint), pump);
-        let mut inbound = Inbound::new(responses, Direction::Response, self.max_message);
+        let largest = method.responses().within(self.max_message);
+        let mut inbound = Inbound::new(responses, Direction::Response, largest);
         let head = poll_fn(|context| inbound.poll_head(context)).await?;
         let mut response = Response::new(());
         if method.kind() == MethodKind::ClientStreaming {
