@@ -26,6 +26,7 @@ impl Lookup for Routes {
             index,
             format,
             delivery,
+            max_message: None,
         })
     }
 }

@@ -176,15 +176,16 @@ impl Builder {
     }
 
     /// The largest message of a request, bytes, encoded and before compression, for the methods that the path
-    /// means; both sides check it. It does not raise what the server accepts at all. Where several paths mean a method
-    /// the last one counts. Default: none beside the server's `max_message`.
+    /// means. The client sends none that is larger; the server sets no more aside for one, and refuses it before its
+    /// handler sees it. It does not raise what the server accepts at all. Where several paths mean a method the last one
+    /// counts. Default: none beside the server's `max_message`.
     pub fn max_request(mut self, path: impl Into<String>, bytes: usize) -> Self {
         self.limits.push(Limit::request(path.into(), bytes));
         self
     }
 
-    /// The largest message of a response, as [`max_request`](Self::max_request) for a request. Default: none beside
-    /// the channel's `max_message`.
+    /// The largest message of a response, as [`max_request`](Self::max_request) for a request; the server sends none that
+    /// is larger, and the client refuses it once it is there. Default: none beside the channel's `max_message`.
     pub fn max_response(mut self, path: impl Into<String>, bytes: usize) -> Self {
         self.limits.push(Limit::response(path.into(), bytes));
         self

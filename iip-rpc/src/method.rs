@@ -50,6 +50,12 @@ pub(crate) struct Largest {
 }
 
 impl Largest {
+    /// The largest message where the receiver accepts none beyond `max_message`.
+    pub(crate) fn within(&self, max_message: usize) -> usize {
+        self.bytes
+            .map_or(max_message, |bytes| bytes.min(max_message))
+    }
+
     /// Refuses a message that is larger. Its length is asked for only if there is a limit.
     pub(crate) fn check(&self, len: impl FnOnce() -> usize) -> Result<(), Status> {
         let Some(largest) = self.bytes else {
@@ -84,7 +90,9 @@ impl MethodDescriptor {
     }
 
     /// Sets the largest message of a request, bytes, encoded and before compression. Default: none beside the server's
-    /// `max_message`, which this does not raise.
+    /// `max_message`, which this does not raise. The client does not send a larger one. The server refuses it as soon as
+    /// it knows, with RESOURCE_EXHAUSTED, *not processed*: it sets no more aside for a message than this, and 64 KiB for
+    /// what is around it, and does not decompress it further.
     #[must_use]
     pub const fn max_request(mut self, bytes: usize) -> Self {
         self.request_limit = Some(bytes);
@@ -92,7 +100,8 @@ impl MethodDescriptor {
     }
 
     /// Sets the largest message of a response, bytes, encoded and before compression. Default: none beside the
-    /// channel's `max_message`, which this does not raise.
+    /// channel's `max_message`, which this does not raise. The server does not send a larger one. The client does not
+    /// decompress one further, but sets aside for it what the channel's `max_message` allows.
     #[must_use]
     pub const fn max_response(mut self, bytes: usize) -> Self {
         self.response_limit = Some(bytes);

@@ -20,6 +20,13 @@ pub trait Route: Send + Sync + 'static {
     /// How requests of several frames are handed over.
     fn delivery(&self) -> Delivery;
 
+    /// The largest message of a request, bytes: with it, less is set aside for a request than the server's `max_message`,
+    /// which this does not raise. Default: none. Raw requests that are handed over frame by frame have no largest
+    /// message.
+    fn max_message(&self) -> Option<usize> {
+        None
+    }
+
     /// A place for calls to run in. Each connection makes one for each route it uses, and uses it for call after call;
     /// a call that is not finished at once takes it along into a task.
     fn runner(&self) -> Pin<Box<dyn Runner>>;
@@ -288,6 +295,7 @@ impl Router {
             index,
             format: route.format(),
             delivery: route.delivery(),
+            max_message: route.max_message(),
         };
         self.entries.push(Entry {
             route,

@@ -14,6 +14,9 @@ pub struct RouteInfo {
     pub format: Format,
     /// How requests of several frames are handed over.
     pub delivery: Delivery,
+    /// The largest message of a request, bytes, below what the connection accepts; for a typed method, before the records
+    /// around it.
+    pub max_message: Option<usize>,
 }
 
 /// Finds the route of a path. Pure: the same path has the same route for the life of a connection.

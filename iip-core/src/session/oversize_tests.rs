@@ -3,6 +3,7 @@
 use super::rig_tests::*;
 use super::*;
 use crate::wire::ChannelId;
+use crate::wire::record::{RecordKind, encode_header, encode_varint};
 
 fn too_large(limit: usize) -> String {
     format!(
@@ -105,6 +106,87 @@ fn a_refused_request_has_to_end() {
     rig.frame(2, "/raw", 1, &[0; 300]);
     assert_eq!(rig.violation(), Some(&Violation::Endless(ChannelId(1))));
     assert!(rig.violation().unwrap().to_string().contains("channel 1"));
+}
+
+fn too_large_for_its_method() -> String {
+    format!(
+        "{{\"code\":111,\"message\":\"the request is larger than its method accepts, {SMALL} bytes (max_request)\"}}"
+    )
+}
+
+/// The first record of a message of `total` bytes, with 16,000 of them, and a further one.
+fn parts(total: u64) -> (Vec<u8>, Vec<u8>) {
+    let total = encode_varint(total);
+    let start = encode_header(RecordKind::MESSAGE_START, (total.len() + 16_000) as u64);
+    let part = encode_header(RecordKind::MESSAGE_PART, 16_000);
+    (
+        [&start[..], &total, &[7; 16_000]].concat(),
+        [&part[..], &[7; 16_000]].concat(),
+    )
+}
+
+#[test]
+fn a_method_with_a_limit_of_its_own_holds_no_more() {
+    // A message that says how large it is, and one that is cut without saying so; whole, and frame by frame.
+    for path in ["/t.S/Small", "/t.F/Small"] {
+        let mut rig = ServerRig::with_events(Limits::default(), 4);
+        rig.sent();
+        let (start, _) = parts(SMALL as u64 + 1);
+        rig.frame(0, path, 2, &request_data(0, &start));
+        assert_eq!(rig.sent(), [sent(5, "/", 2, too_large_for_its_method())]);
+        assert_eq!((rig.session.held(), rig.session.lent()), (0, 0), "{path}");
+        // The largest there may be.
+        let (start, part) = parts(SMALL as u64);
+        rig.frame(3, "/", 2, &request_data(0, &part));
+        rig.frame(0, path, 2, &request_data(1, &start));
+        assert!(rig.sent().iter().all(|frame| frame.channel == 1));
+    }
+    let mut rig = ServerRig::native(Limits::default(), 4);
+    let junk = vec![1; 30_000];
+    rig.frame(0, "/t.S/Small", 2, &request_data(0, &junk));
+    let mut most = 0;
+    while !rig.session.has_output() {
+        rig.frame(2, "/", 2, &request_data(0, &junk));
+        most = most.max(rig.session.held());
+    }
+    // Room for records, and one frame.
+    assert!((SMALL..=SMALL + 65_636).contains(&most), "{most}");
+    assert_eq!(rig.sent(), [sent(5, "/", 2, too_large_for_its_method())]);
+    assert_eq!(rig.session.held(), 0);
+    // The others have the server's limit.
+    rig.frame(0, "/t.S/M", 3, &request_data(0, &parts(SMALL as u64 + 1).0));
+    assert!(rig.sent().is_empty() && rig.session.held() > 16_000);
+}
+
+#[test]
+fn a_raw_route_has_a_limit_of_its_own_too() {
+    for native in [false, true] {
+        let mut rig = match native {
+            true => ServerRig::native(Limits::default(), 4),
+            false => ServerRig::plain(Limits::default(), 4),
+        };
+        let path = if native { "/" } else { "/small" };
+        let refused = [sent(5, path, 1, too_large_for_its_method())];
+        // A frame is refused at its header, the first and a further one.
+        rig.feed(&encode_head(1, "/small?a=b", 1, SMALL as u32 + 1));
+        assert_eq!(rig.sent(), refused);
+        rig.feed(&[8; SMALL + 1]);
+        assert!(rig.input.is_empty(), "nothing is kept");
+        rig.frame(0, "/small", 1, &[1; 60_000]);
+        rig.feed(&encode_head(3, "/small", 1, 40_001));
+        assert_eq!(rig.sent(), refused);
+        rig.feed(&[8; 40_001]);
+        assert_eq!((rig.input.len(), rig.session.held()), (0, 0));
+        rig.frame(1, "/small", 1, &[1; SMALL]);
+        rig.call();
+    }
+}
+
+#[test]
+fn the_limit_of_a_method_does_not_raise_the_servers() {
+    let mut rig = ServerRig::plain(Limits::default().max_plain_message(1000), 2);
+    rig.frame(1, "/small", 1, &[0; 1001]);
+    assert_eq!(rig.sent(), [sent(5, "/small", 1, too_large(1000))]);
 }
 
 #[test]

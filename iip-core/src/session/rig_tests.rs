@@ -9,6 +9,9 @@ use super::control::{envelope, read_envelope};
 use super::*;
 use crate::wire::{ChannelId, Decoded, Decoder, FrameKind, MAX_DATA, Path, encode_frame};
 
+/// The limit of `/small`, `/t.S/Small` and `/t.F/Small`, which are as the other three.
+pub(super) const SMALL: usize = 100_000;
+
 pub(super) const RAW: usize = 0;
 pub(super) const FRAMES: usize = 1;
 pub(super) const TYPED: usize = 2;
@@ -20,17 +23,19 @@ pub(super) struct Routes;
 
 impl Lookup for Routes {
     fn find(&self, path: &str) -> Option<RouteInfo> {
+        let limited = path.ends_with("/Small") || path == "/small";
         let (index, format, delivery) = match path {
-            "/raw" => (RAW, Format::Raw, Delivery::Whole),
+            "/raw" | "/small" => (RAW, Format::Raw, Delivery::Whole),
             "/frames" => (FRAMES, Format::Raw, Delivery::Frames),
-            "/t.S/M" => (TYPED, Format::Enveloped, Delivery::Whole),
-            "/t.S/F" => (TYPED_FRAMES, Format::Enveloped, Delivery::Frames),
+            "/t.S/M" | "/t.S/Small" => (TYPED, Format::Enveloped, Delivery::Whole),
+            "/t.S/F" | "/t.F/Small" => (TYPED_FRAMES, Format::Enveloped, Delivery::Frames),
             _ => return None,
         };
         Some(RouteInfo {
             index,
             format,
             delivery,
+            max_message: limited.then_some(SMALL),
         })
     }
 }

@@ -29,6 +29,11 @@ impl Header {
     pub const fn encoded_length(&self) -> usize {
         1 + self.path_length + 1 + 4 + 4
     }
+
+    /// The path, in bytes that begin with this header.
+    pub(crate) fn path_in<'a>(&self, encoded: &'a [u8]) -> Option<&'a [u8]> {
+        encoded.get(1..=self.path_length)
+    }
 }
 
 /// One received frame. Path and data share the buffer they arrived in.
@@ -56,7 +61,7 @@ impl Frame {
 
     /// The path as received: 1 to 2,048 bytes without a NUL, not validated any further.
     pub fn path(&self) -> &[u8] {
-        self.raw.get(1..=self.header.path_length).unwrap_or(&[])
+        self.header.path_in(&self.raw).unwrap_or(&[])
     }
 
     /// The path as a part of the receive buffer, without copying.

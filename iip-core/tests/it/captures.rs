@@ -92,6 +92,7 @@ impl Lookup for Routes {
             index,
             format: Format::Raw,
             delivery: Delivery::Whole,
+            max_message: None,
         })
     }
 }

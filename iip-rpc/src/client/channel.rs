@@ -182,12 +182,18 @@ impl Channel {
     }
 
     /// The response in `data`.
-    fn decode(&self, native: bool, data: Bytes) -> Result<Response<Body>, Status> {
+    fn decode(
+        &self,
+        method: &MethodDescriptor,
+        native: bool,
+        data: Bytes,
+    ) -> Result<Response<Body>, Status> {
         if !native {
             let message = plain::response(data).map_err(|status| self.here(status))?;
             return Ok(Response::new(Body::from_message(message)));
         }
-        let inbound = envelope::read(Direction::Response, data, self.max_message)
+        let largest = method.responses().within(self.max_message);
+        let inbound = envelope::read(Direction::Response, data, largest)
             .map_err(|error| self.here(error.in_response()))?;
         let trailers = match inbound.trailer {
             None => Metadata::new(),
@@ -271,7 +277,7 @@ impl Channel {
             let path = attempted.method.wire_path();
             let call = connection.call(path, Format::Enveloped, payload, attempted.deadline);
             let answer = match call.await {
-                Ok(data) => self.decode(native, data),
+                Ok(data) => self.decode(attempted.method, native, data),
                 Err(CallFailure::Failed(error)) => Err(self.here(Status::from(error))),
                 // The connection has just become full or closed.
                 Err(CallFailure::NotStarted(_)) => continue,
@@ -314,7 +320,8 @@ impl Channel {
         };
         let pump = requests.map(|requests| Pump::start(sender, requests, packing));
         let responses = Responses::new(receiver, Arc::clone(&self.endpoint), pump, placed);
-        let mut inbound = Inbound::new(responses, Direction::Response, self.max_message);
+        let largest = attempted.method.responses().within(self.max_message);
+        let mut inbound = Inbound::new(responses, Direction::Response, largest);
         let head = poll_fn(|context| inbound.poll_head(context));
         let begun = match attempted.deadline.filter(|_| attempted.deadline != deadline) {
             None => head.await,

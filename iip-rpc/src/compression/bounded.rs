@@ -47,7 +47,7 @@ impl fmt::Display for CompressionError {
             }
             Self::TooLarge { limit } => write!(
                 f,
-                "the decompressed message has more than the {limit} bytes the receiver accepts (setting: max_message)"
+                "the decompressed message has more than the {limit} bytes the receiver accepts (settings: max_message, and the method's max_request and max_response)"
             ),
             Self::Bomb => write!(
                 f,

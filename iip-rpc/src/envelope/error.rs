@@ -59,7 +59,7 @@ impl fmt::Display for EnvelopeError {
             ),
             Self::MessageTooLarge { len, limit } => write!(
                 f,
-                "the message has {len} bytes and the receiver accepts {limit} (setting: max_message)"
+                "the message has {len} bytes and the receiver accepts {limit} (settings: max_message, and the method's max_request and max_response)"
             ),
             Self::NoMessage => f.write_str("there is no message"),
             Self::Unfinished => f.write_str("the message ends before its announced length"),

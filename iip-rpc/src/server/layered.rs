@@ -124,6 +124,10 @@ impl Route for LayeredRoute {
         Delivery::Whole
     }
 
+    fn max_message(&self) -> Option<usize> {
+        self.descriptor.request_limit()
+    }
+
     fn runner(&self) -> Pin<Box<dyn Runner>> {
         Box::pin(LayeredRunner {
             descriptor: self.descriptor,

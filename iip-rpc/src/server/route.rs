@@ -42,6 +42,10 @@ where
         Delivery::Whole
     }
 
+    fn max_message(&self) -> Option<usize> {
+        self.descriptor.request_limit()
+    }
+
     fn runner(&self) -> Pin<Box<dyn Runner>> {
         Box::pin(UnaryRunner {
             descriptor: self.descriptor,
@@ -97,7 +101,8 @@ pub(super) fn read(
         return Ok((message, request));
     }
     let (arrived, default) = (incoming.arrived(), incoming.default_timeout());
-    let inbound = envelope::read(Direction::Request, incoming.into_data(), max_message)
+    let largest = descriptor.requests().within(max_message);
+    let inbound = envelope::read(Direction::Request, incoming.into_data(), largest)
         .map_err(|error| error.in_request())?;
     let own_timeout = inbound.head.timeout_us;
     let deadline = on_arrival(arrived, own_timeout, default);

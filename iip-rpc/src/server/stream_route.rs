@@ -37,6 +37,10 @@ impl Route for StreamRoute {
         Delivery::Frames
     }
 
+    fn max_message(&self) -> Option<usize> {
+        self.method.descriptor().request_limit()
+    }
+
     fn runner(&self) -> Pin<Box<dyn Runner>> {
         Box::pin(StreamRunner {
             method: Arc::clone(&self.method),
@@ -73,7 +77,12 @@ impl Runner for StreamRunner {
         let arrived = incoming.arrived();
         let compress = self.messages.answer(&incoming);
         let (frames, response) = incoming.into_streams();
-        let mut inbound = Inbound::new(Source(frames), Direction::Request, self.messages.max);
+        let largest = self
+            .method
+            .descriptor()
+            .requests()
+            .within(self.messages.max);
+        let mut inbound = Inbound::new(Source(frames), Direction::Request, largest);
         // HEAD is in the first frame, which is there.
         let mut context = Context::from_waker(Waker::noop());
         let head = match inbound.poll_head(&mut context) {

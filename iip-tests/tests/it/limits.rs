@@ -1,7 +1,7 @@
 //! Limits of messages for each method and direction: whoever makes a message checks it, and whoever gets it.
 
 use iip_rpc::codegen::{
-    Idempotency, MethodDescriptor, MethodKind, Methods, server_streaming, unary,
+    Idempotency, MethodDescriptor, MethodKind, Methods, client_streaming, server_streaming, unary,
 };
 use iip_rpc::{
     Channel, Code, Outcome, Request, Response, RpcService, Sender, Server, Status, Streaming,
@@ -12,6 +12,11 @@ use iip_tests::fixtures::limits::limits::{Blob, Files, FilesClient, FilesServer}
 static STAT: MethodDescriptor = MethodDescriptor::new(
     "/limits.Files/Stat",
     MethodKind::Unary,
+    Idempotency::Unknown,
+);
+static UPLOAD: MethodDescriptor = MethodDescriptor::new(
+    "/limits.Files/Upload",
+    MethodKind::ClientStreaming,
     Idempotency::Unknown,
 );
 static DOWNLOAD: MethodDescriptor = MethodDescriptor::new(
@@ -139,6 +144,81 @@ fn a_server_takes_and_sends_no_message_that_is_too_large() {
     });
 }
 
+/// A message that gets 20 to 100 times smaller.
+fn sparse(len: u32) -> Blob {
+    let noise = |at: u32| (at.wrapping_mul(0x9e37_79b9) >> 24) as u8;
+    let byte = |at: u32| if at % 64 == 0 { noise(at) } else { 0 };
+    Blob {
+        bytes: (0..len).map(byte).collect(),
+    }
+}
+
+/// What a server that has the limit says to a message from somebody who has not.
+fn refused_by_the_server(status: &Status, text: &str) {
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+    assert!(status.message().contains("max_request"), "{status}");
+    assert!(status.message().contains(text), "{status}");
+}
+
+#[test]
+fn a_server_refuses_a_large_message_before_it_is_there() {
+    iip_rpc::run(async {
+        let address = "memory://limits-early";
+        let server = Server::builder()
+            .add_service(FilesServer::new(Disk))
+            .bind(address)
+            .await
+            .expect("the name is free");
+        iip_rpc::tokio::spawn(server.serve());
+        let plain = Channel::connect(address).await.expect("a connection");
+        let packed = Channel::builder(address)
+            .compress(iip_rpc::Encoding::Gzip)
+            .connect()
+            .await
+            .expect("a connection");
+        // Of several frames: refused at the first. Compressed: not decompressed any further.
+        for (channel, len, text) in [
+            (
+                &plain,
+                200_000,
+                "larger than its method accepts, 1024 bytes",
+            ),
+            (
+                &packed,
+                20_000,
+                "decompressed message has more than the 1024 bytes",
+            ),
+        ] {
+            let large = Request::new(sparse(len));
+            let answer: Result<Response<Blob>, _> = unary(channel, &STAT, large).await;
+            let status = answer.expect_err("too large");
+            refused_by_the_server(&status, text);
+            assert_eq!(status.outcome(), Some(Outcome::NotProcessed));
+            // The connection goes on.
+            let answer: Result<Response<Blob>, _> =
+                unary(channel, &STAT, Request::new(blob(1024))).await;
+            assert_eq!(answer.expect("an answer").into_inner(), blob(1024));
+        }
+        for (channel, text) in [
+            (&plain, "accepts 65536"),
+            (
+                &packed,
+                "decompressed message has more than the 65536 bytes",
+            ),
+        ] {
+            let (out, reply) =
+                client_streaming::<_, Blob, Blob>(channel, &UPLOAD, Request::new(()))
+                    .await
+                    .expect("a call");
+            out.send(blob(65_536)).await.expect("a listener");
+            // It may be refused before all of it has gone out.
+            let _ = out.send(sparse(200_000)).await;
+            let _ = out.finish().await;
+            refused_by_the_server(&reply.await.expect_err("too large"), text);
+        }
+    });
+}
+
 /// A service of the same methods that knows no limits.
 #[derive(Clone)]
 struct Generous(Methods);
@@ -162,12 +242,14 @@ impl RpcService for Generous {
 
 async fn client_takes_no_more(service: impl RpcService) {
     let client = FilesClient::new(service);
-    let mut stream = client
-        .download(blob(1025))
-        .await
-        .expect("a stream")
-        .into_inner();
-    let status = stream.message().await.expect_err("too large");
+    // Over a connection it is the first that is looked at.
+    let status = match client.download(blob(1025)).await {
+        Err(status) => status,
+        Ok(stream) => {
+            let mut stream = stream.into_inner();
+            stream.message().await.expect_err("too large")
+        }
+    };
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert!(status.message().contains("max_response"), "{status}");
 }

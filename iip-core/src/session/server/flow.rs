@@ -143,7 +143,7 @@ impl<L: Lookup> ServerSession<L> {
         if self.cancels > self.generation.saturating_add(SPARE_CANCELS) {
             return Err(Violation::Flood("cancellations"));
         }
-        let limit = self.message_limit();
+        let limit = self.message_limit(None);
         let Some(channel) = self.channels.get_mut(id) else {
             return Ok(());
         };
@@ -181,6 +181,7 @@ impl<L: Lookup> ServerSession<L> {
                 let held = request.data.len();
                 let cancelled = Queued {
                     route: request.route,
+                    max_message: request.max_message,
                     path: None,
                     data: bytes::Bytes::new(),
                     envelope: request.envelope,

@@ -11,11 +11,15 @@ use crate::session::credit::{Excess, Inflow};
 use crate::session::error::Violation;
 use crate::session::event::{Lookup, RouteInfo, ServerEvent};
 use crate::session::limits::most_data;
+use crate::session::payload::MAX_CHUNK;
 use crate::session::tally::NO_ROUTE;
 use crate::wire::{ChannelId, Frame, FrameKind, Path};
 
 /// Data up to this size is looked at although its message is read past.
 const SMALL: usize = 64;
+
+/// Bytes that say that a message is empty (`docs/protocol.md`, section 12.3).
+const EMPTY_MESSAGE: usize = 4;
 
 /// What a peer floods with that sends frames without messages.
 const CHAFF: &str = "frames that carry next to nothing";
@@ -30,8 +34,26 @@ impl<L: Lookup> ServerSession<L> {
             return Ok(());
         };
         self.check_frame(header.kind, header.channel)?;
-        let limit = self.receive_limit(self.profile == Profile::Native);
         let channel = self.channels.get(header.channel);
+        let native = self.profile == Profile::Native;
+        let (enveloped, own) = match channel.map(|channel| &channel.reception) {
+            Some(Reception::Assembly(assembling)) => {
+                let request = &assembling.request;
+                (request.envelope.is_some(), request.max_message)
+            }
+            _ if header.kind.is_first() && header.length as usize > MAX_CHUNK => {
+                let path = header.path_in(buf).map(without_query);
+                match path.and_then(|path| self.routes.find(path)) {
+                    Some(route) => (
+                        native && route.format == Format::Enveloped,
+                        route.max_message,
+                    ),
+                    None => (native, None),
+                }
+            }
+            _ => (native, None),
+        };
+        let limit = self.receive_limit(enveloped, own);
         let discarding = channel.is_some_and(|channel| match &channel.reception {
             // A small one may say that nobody waits for the answer any more.
             Reception::Discard(_) => header.length as usize > SMALL,
@@ -141,11 +163,7 @@ impl<L: Lookup> ServerSession<L> {
         let (found, enveloped, needs_path) = match self.last_typed.find(raw_path) {
             Some(route) => (Some(route), true, false),
             None => {
-                let bare = raw_path
-                    .split(|&byte| byte == b'?')
-                    .next()
-                    .unwrap_or(raw_path);
-                let bare_text = std::str::from_utf8(bare).unwrap_or("");
+                let bare_text = without_query(raw_path);
                 if bare_text.starts_with("/sys/") && self.handle_system(&frame, bare_text, now)? {
                     self.output.tally.receive(NO_ROUTE, id, bytes, last);
                     return Ok(());
@@ -154,7 +172,7 @@ impl<L: Lookup> ServerSession<L> {
                 let found = self.routes.find(bare_text);
                 let typed = found.is_some_and(|route| route.format == Format::Enveloped);
                 let enveloped = typed && self.profile == Profile::Native;
-                let needs_path = !enveloped || bare.len() != raw_path.len();
+                let needs_path = !enveloped || bare_text.len() != raw_path.len();
                 if let (Some(route), false) = (found, needs_path) {
                     self.last_typed.keep(raw_path, route);
                 }
@@ -175,8 +193,9 @@ impl<L: Lookup> ServerSession<L> {
             return self.refuse_request(id, last, counted, path, &answer, now);
         };
         let over_budget = self.held + announced > self.limits.receive_budget;
-        if announced > self.receive_limit(enveloped) || data.is_empty() && !over_budget {
-            let answer = self.too_large();
+        let own = route.max_message;
+        if announced > self.receive_limit(enveloped, own) || data.is_empty() && !over_budget {
+            let answer = self.too_large(own);
             return self.refuse_request(id, last, counted, path, &answer, now);
         }
         if over_budget {
@@ -207,6 +226,7 @@ impl<L: Lookup> ServerSession<L> {
         } = route;
         let request = Queued {
             route: index,
+            max_message: own,
             path,
             data,
             envelope,
@@ -235,10 +255,10 @@ impl<L: Lookup> ServerSession<L> {
         }
         let mut flow = enveloped.then(|| Box::new(Inflow::new(u64::from(window))));
         if let Some(flow) = &mut flow {
-            match flow.receive(&request.data, self.limits.max_message as u64) {
+            match flow.receive(&request.data, self.message_limit(own) as u64) {
                 Ok(()) => {}
                 Err(Excess::Message) => {
-                    let answer = self.too_large();
+                    let answer = self.too_large(own);
                     return self.refuse_request(id, last, counted, None, &answer, now);
                 }
                 Err(Excess::Credit) => return Err(Violation::Overrun(id)),
@@ -268,7 +288,7 @@ impl<L: Lookup> ServerSession<L> {
             let answer = ErrorReply::new(ErrorReply::OVERLOADED, text);
             return self.refuse_request(id, last, counted, request.path, &answer, now);
         }
-        let mut assembly = Assembly::new(self.receive_limit(enveloped), enveloped, now);
+        let mut assembly = Assembly::new(self.receive_limit(enveloped, own), enveloped, now);
         assembly.add(&request.data, request.data.len(), now);
         let expires = assembly.expires(self.limits.assembly_timeout, self.limits.assembly_stall);
         self.incomplete += 1;
@@ -297,7 +317,7 @@ impl<L: Lookup> ServerSession<L> {
         now: Instant,
     ) -> Result<(), Violation> {
         let last = kind.is_last();
-        let refusals = (self.too_large(), self.over_budget());
+        let most = self.message_limit(None);
         let over_budget = self.held + announced > self.limits.receive_budget;
         let channel = self.channels.entry(id);
         match &mut channel.reception {
@@ -341,7 +361,8 @@ impl<L: Lookup> ServerSession<L> {
                 if let Some(flow) = &mut active.flow {
                     let before = flow.unconsumed();
                     // A message that is too large gets no further credit, and its reader fails the call.
-                    grants = match flow.receive(&data, self.limits.max_message as u64) {
+                    let largest = active.max_message.map_or(most, |own| own.min(most));
+                    grants = match flow.receive(&data, largest as u64) {
                         Ok(()) => !last,
                         Err(Excess::Message) => false,
                         Err(Excess::Credit) => return Err(Violation::Overrun(id)),
@@ -362,9 +383,11 @@ impl<L: Lookup> ServerSession<L> {
                     strip_envelope(&mut data, assembling.request.envelope)
                         .ok_or(Violation::WrongEnvelope(id))?;
                 }
+                let own = assembling.request.max_message;
+                let largest = own.map_or(most, |own| own.min(most));
                 let mut counted = Ok(());
                 if let (Some(flow), false) = (&mut assembling.flow, data.is_empty()) {
-                    counted = flow.receive(&data, self.limits.max_message as u64);
+                    counted = flow.receive(&data, largest as u64);
                 }
                 let too_large_message = match counted {
                     Ok(()) => false,
@@ -396,8 +419,11 @@ impl<L: Lookup> ServerSession<L> {
                     if let Some(flow) = flow {
                         self.end_flow(id, *flow);
                     }
-                    let answer = if too_large { &refusals.0 } else { &refusals.1 };
-                    return self.refuse_request(id, last, route, path, answer, now);
+                    let answer = match too_large {
+                        true => self.too_large(own),
+                        false => self.over_budget(),
+                    };
+                    return self.refuse_request(id, last, route, path, &answer, now);
                 }
                 self.held = self.held + assembling.assembly.held() - held;
                 if last {
@@ -419,26 +445,33 @@ impl<L: Lookup> ServerSession<L> {
         Ok(())
     }
 
-    pub(super) fn message_limit(&self) -> usize {
-        match self.profile {
+    /// The largest message of a request whose route has a limit of its `own`.
+    pub(super) fn message_limit(&self, own: Option<usize>) -> usize {
+        let limit = match self.profile {
             Profile::Native => self.limits.max_message,
             Profile::Plain => self.limits.max_plain_message,
-        }
+        };
+        own.map_or(limit, |own| own.min(limit))
     }
 
     /// Most data of one request.
-    pub(super) fn receive_limit(&self, enveloped: bool) -> usize {
-        most_data(self.message_limit(), enveloped)
+    fn receive_limit(&self, enveloped: bool, own: Option<usize>) -> usize {
+        let limit = self.message_limit(own);
+        match self.profile {
+            Profile::Native => most_data(limit, enveloped),
+            // A plain client needs as much to say that a message is empty.
+            Profile::Plain => limit.max(EMPTY_MESSAGE),
+        }
     }
 
-    pub(super) fn too_large(&self) -> ErrorReply {
-        ErrorReply::new(
-            ErrorReply::TOO_LARGE,
-            format!(
-                "the request is larger than the server's limit of {} bytes (max_message)",
-                self.message_limit()
-            ),
-        )
+    fn too_large(&self, own: Option<usize>) -> ErrorReply {
+        let limit = self.message_limit(own);
+        let text = if own == Some(limit) {
+            format!("the request is larger than its method accepts, {limit} bytes (max_request)")
+        } else {
+            format!("the request is larger than the server's limit of {limit} bytes (max_message)")
+        };
+        ErrorReply::new(ErrorReply::TOO_LARGE, text)
     }
 
     fn over_budget(&self) -> ErrorReply {
@@ -462,7 +495,7 @@ impl<L: Lookup> ServerSession<L> {
         now: Instant,
     ) -> Result<(), Violation> {
         if !last {
-            let discard = Assembly::refused(self.message_limit(), now);
+            let discard = Assembly::refused(self.message_limit(None), now);
             self.channels.entry(id).reception = Reception::Discard(Box::new(discard));
         }
         let path = path.map_or(Path::ROOT, |path| path.without_query());
@@ -470,6 +503,12 @@ impl<L: Lookup> ServerSession<L> {
         self.enqueue(id, Pending::Answer { path, data, route }, true);
         Ok(())
     }
+}
+
+/// What selects the handler; nothing if it is not text, which no route has.
+fn without_query(path: &[u8]) -> &str {
+    let bare = path.split(|&byte| byte == b'?').next().unwrap_or(path);
+    std::str::from_utf8(bare).unwrap_or("")
 }
 
 /// Takes the envelope off a following frame's data; `None` if it is not the call's.

@@ -66,6 +66,7 @@ impl<L: Lookup> ServerSession<L> {
                     deadline: None,
                     route: request.route,
                     arrived: request.arrived,
+                    max_message: request.max_message,
                     flow: None,
                 });
                 self.in_flight += 1;
@@ -91,7 +92,7 @@ impl<L: Lookup> ServerSession<L> {
     /// The response of the active call is complete: goes on with what waits on the channel.
     pub(super) fn finish_active(&mut self, id: ChannelId) {
         self.note_pause();
-        let limit = self.message_limit();
+        let limit = self.message_limit(None);
         let activity = self.last_activity;
         let channel = self.channels.entry(id);
         let active = channel.active.take();

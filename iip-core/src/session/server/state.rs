@@ -177,6 +177,8 @@ pub(super) struct Active {
     pub(super) route: usize,
     /// When its first frame was received.
     pub(super) arrived: Instant,
+    /// The route's own limit of a message.
+    pub(super) max_message: Option<usize>,
     /// Credit of a request that is handed over frame by frame.
     pub(super) flow: Option<Box<Inflow>>,
 }
@@ -215,6 +217,8 @@ impl Pending {
 #[derive(Debug)]
 pub(super) struct Queued {
     pub(super) route: usize,
+    /// The route's own limit of a message.
+    pub(super) max_message: Option<usize>,
     pub(super) path: Option<Path>,
     pub(super) data: Bytes,
     pub(super) envelope: Option<u16>,

@@ -42,6 +42,7 @@ impl Lookup for Routes {
             index,
             format,
             delivery,
+            max_message: None,
         })
     }
 }

@@ -41,6 +41,7 @@ impl Lookup for Routes {
             index,
             format,
             delivery,
+            max_message: None,
         })
     }
 }
