@@ -105,8 +105,8 @@ fn verdict(error: &Error) -> Verdict {
         (ErrorKind::Deadline, Outcome::NotSent) => Verdict::Neutral,
         (ErrorKind::Deadline, _) => Verdict::Failure,
         (ErrorKind::Refused { code }, _) => match *code {
-            ErrorReply::OVERLOADED => Verdict::Failure,
-            ErrorReply::DRAINING => Verdict::Neutral,
+            // Ejecting those that have too much to do would leave even more to the others.
+            ErrorReply::OVERLOADED | ErrorReply::DRAINING => Verdict::Neutral,
             // It is what the call is answered with anywhere.
             _ => Verdict::Success,
         },
