@@ -109,9 +109,12 @@ struct Driver<T, E> {
     /// When the timer fires. Early is harmless, so it is only ever moved forward.
     timer_at: Option<Instant>,
     quiet_at: Option<Instant>,
+    /// It was quiet, and large buffers were left that had been used just before.
+    quiet_again: bool,
     ended_at: Option<Instant>,
     /// Nothing more can be written.
     broken: bool,
+    _memory: memory::User,
 }
 
 /// Owns the socket of one connection until it is over. The only task that reads or writes it.
@@ -134,8 +137,10 @@ pub(crate) fn drive<T: Io, E: Endpoint>(
         timer: None,
         timer_at: None,
         quiet_at: None,
+        quiet_again: false,
         ended_at: None,
         broken: false,
+        _memory: memory::User::new(),
     };
     async move {
         loop {
@@ -230,6 +235,7 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
             .input(&mut self.socket.input, count, self.batch, now);
         self.yielded = 0;
         self.quiet_at = Some(now + QUIET);
+        self.quiet_again = false;
         self.refresh();
         self.deferred = self.status.deferred;
     }
@@ -263,6 +269,10 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
                     return Progress::None;
                 }
                 Transmit::Now => {}
+            }
+            // An answer that was long in the making.
+            if self.quiet_at.is_none() {
+                self.quiet_at = Some(now() + QUIET);
             }
         }
         match self.socket.poll_write(cx, now) {
@@ -350,9 +360,9 @@ impl<T: Io, E: Endpoint> Driver<T, E> {
             self.broken = true;
         }
         if self.quiet_at.is_some_and(|at| at <= now) {
-            self.quiet_at = None;
             self.socket.shrink();
-            memory::release_idle();
+            self.quiet_again = memory::release_idle() && !self.quiet_again;
+            self.quiet_at = self.quiet_again.then(|| now + QUIET);
             self.endpoint.shrink();
         }
         self.endpoint.timeout(now);
