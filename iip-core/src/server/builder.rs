@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::admission::{Admission, ConnectionLimits};
 use super::books::Books;
-use super::connections::Connections;
+use super::connections::{Age, Connections};
 use super::handler::{Frames, Handler, RawRoute, StreamHandler, Whole};
 use super::listener::Listener;
 use super::meters::Meters;
@@ -39,6 +39,8 @@ pub struct ServerBuilder {
     receive_budget: usize,
     listeners: Vec<Listener>,
     statistics: StatisticsAccess,
+    pre_stop: Duration,
+    age: Option<Age>,
     /// The first mistake, reported when the server is made.
     mistake: Option<String>,
 }
@@ -59,6 +61,8 @@ impl Default for ServerBuilder {
             ),
             listeners: Vec::new(),
             statistics: StatisticsAccess::default(),
+            pre_stop: Duration::ZERO,
+            age: None,
             mistake: None,
         }
     }
@@ -181,6 +185,30 @@ impl ServerBuilder {
         self
     }
 
+    /// How long the server goes on as before when it is told to stop, but for [`ServerHandle::is_ready`], which health
+    /// checks tell; default 0, at most a day. About 5 s where a load balancer needs that long to notice. The grace begins
+    /// after it.
+    ///
+    /// [`ServerHandle::is_ready`]: super::ServerHandle::is_ready
+    #[must_use]
+    pub fn pre_stop(mut self, time: Duration) -> Self {
+        self.pre_stop = time.min(LONGEST);
+        self
+    }
+
+    /// How old a connection may get, give or take a tenth, so that those made together do not end together; default
+    /// without limit. Then it is ended as when the server stops: its client makes its calls on another connection, which
+    /// may lead to another server of the same name, and calls in progress go on for `grace`. What such a call costs is one
+    /// connection more in each such time.
+    #[must_use]
+    pub fn max_connection_age(mut self, age: Duration, grace: Duration) -> Self {
+        self.age = Some(Age {
+            most: age.min(LONGEST),
+            grace: grace.min(LONGEST),
+        });
+        self
+    }
+
     /// Also serves a listener of the user's own. May be given several times.
     #[must_use]
     pub fn listener(mut self, listener: impl Into<Listener>) -> Self {
@@ -239,7 +267,8 @@ impl ServerBuilder {
             max_abandoned: self.limits.max_abandoned,
             max_unread: self.limits.max_message,
             running: AtomicUsize::new(0),
-            cut: AtomicUsize::new(0),
+            cut_calls: AtomicUsize::new(0),
+            cut_streams: AtomicUsize::new(0),
             books: Books::new(now(), meters),
         };
         let access = self.statistics;
@@ -248,9 +277,10 @@ impl ServerBuilder {
             Arc::new(self.limits),
             Admission::new(self.connections),
             Box::new(move |peer| access.allows(peer)),
+            self.age,
         ));
         let _ = source.connections.set(Arc::downgrade(&connections));
-        Ok(Server::new(self.listeners, connections))
+        Ok(Server::new(self.listeners, connections, self.pre_stop))
     }
 }
 

@@ -376,6 +376,7 @@ impl World {
                     self.count.cancelled += 1;
                 }
                 ServerEvent::Expired { .. } => panic!("no deadline was set"),
+                ServerEvent::EndStreams | ServerEvent::GraceOver => panic!("no drain was begun"),
                 ServerEvent::Writable { .. } => {}
             }
         }
