@@ -14,4 +14,4 @@ mod line_tests;
 
 pub use backoff::BackoffConfig;
 pub use config::ClientBuilder;
-pub use pool::Client;
+pub use pool::{Client, CloseReport};

@@ -161,12 +161,11 @@ fn an_end_without_acknowledgement_is_found() {
     assert!(promises[&Promise::Drain] > planted / 20);
 }
 
-/// Of 20,000 worlds a call that outlasts the grace is not answered in 900. It is found in 360, as a call that does not go on,
-/// or one that is lost in the end; in the others its caller had left, or has a deadline.
+/// Of 20,000 worlds a call that outlasts the grace is not answered in 900. It is found in 340, as a call that does not go on
+/// or one that is lost in the end; in the others its caller had left, or gives up at its deadline.
 #[test]
 fn a_call_that_a_drain_does_not_answer_is_found() {
     let (planted, promises) = found(Bug::UnansweredCut);
     let found: usize = promises.values().sum();
     assert!(found > planted / 4, "{promises:?} of {planted}");
-    assert!(promises[&Promise::Drain] > 0);
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use iip_core::client::Client;
+use iip_core::client::{Client, CloseReport};
 use iip_core::conn::{CallFailure, Connection, Usage};
 use iip_core::session::{Format, Payload};
 use iip_core::{Error, Outcome};
@@ -43,6 +43,17 @@ impl Channel {
     /// What calls hold now of the connections on which calls may begin.
     pub fn usage(&self) -> Usage {
         self.client.usage()
+    }
+
+    /// Closes the channel and all of its clones: a call that is made from now on fails with `UNAVAILABLE` and was not
+    /// sent. Waits until every call in progress has its answer and every connection has ended; calls that still run after
+    /// `grace` fail then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the channel closed, and its calls without a limit but their own.
+    pub async fn close(&self, grace: Duration) -> CloseReport {
+        self.client.close_within(grace).await
     }
 
     pub(super) fn new(

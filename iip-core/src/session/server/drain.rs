@@ -78,7 +78,9 @@ impl<L: Lookup> ServerSession<L> {
     pub fn drain(&mut self, grace: Option<Duration>, now: Instant) {
         if self.drain == Drain::No {
             self.announce_drain();
-            self.arm(Some(now));
+            self.check_acknowledged(now);
+            // Sets the time at which a quiet connection is.
+            self.is_drained(now);
         }
         let Some(grace) = grace.map(|grace| grace.min(LONGEST)) else {
             return;
@@ -164,10 +166,10 @@ impl<L: Lookup> ServerSession<L> {
         self.turned_at = Some(now);
     }
 
-    /// A plain client has gone on, and not in what was read together with its question. The shortest time that took is
-    /// hardly more than a round trip.
+    /// A plain client makes a call. The shortest time that took since the answer is hardly more than a round trip, unless
+    /// it came together with the question.
     pub(super) fn end_round_trip(&mut self, now: Instant) {
-        if let Some(at) = self.turned_at.take_if(|at| *at < now) {
+        if let Some(at) = self.turned_at.take().filter(|at| *at < now) {
             let took = now.saturating_duration_since(at);
             self.round_trip = Some(self.round_trip.map_or(took, |least| least.min(took)));
         }

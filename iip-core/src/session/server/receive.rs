@@ -101,7 +101,9 @@ impl<L: Lookup> ServerSession<L> {
         }
         if next == MessageState::Idle && self.profile == Profile::Plain {
             self.settle(id);
-            self.end_round_trip(now);
+            if id != ChannelId::ZERO {
+                self.end_round_trip(now);
+            }
         }
         Ok(())
     }
