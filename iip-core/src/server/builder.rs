@@ -41,6 +41,7 @@ pub struct ServerBuilder {
     statistics: StatisticsAccess,
     pre_stop: Duration,
     age: Option<Age>,
+    inherits: bool,
     /// The first mistake, reported when the server is made.
     mistake: Option<String>,
 }
@@ -63,6 +64,7 @@ impl Default for ServerBuilder {
             statistics: StatisticsAccess::default(),
             pre_stop: Duration::ZERO,
             age: None,
+            inherits: false,
             mistake: None,
         }
     }
@@ -216,11 +218,36 @@ impl ServerBuilder {
         self
     }
 
+    /// Serves the listeners that a service manager has passed to the process, see [`Listener::inherited`]. Where it has
+    /// passed some, [`bind`](Self::bind) does not listen on its address; where it has not, because the program was started
+    /// by hand, `bind` does.
+    #[cfg(feature = "inherited")]
+    #[must_use]
+    pub fn inherited(mut self) -> Self {
+        self.inherits = true;
+        self
+    }
+
+    /// Takes the listeners that were passed, if they are wanted. The error if there are none.
+    fn inherit(&mut self) -> io::Result<Option<io::Error>> {
+        if !std::mem::take(&mut self.inherits) {
+            return Ok(None);
+        }
+        #[cfg(feature = "inherited")]
+        match Listener::inherited(&self.tcp) {
+            Ok(listeners) => self.listeners.extend(listeners),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(error)),
+            Err(error) => return Err(error),
+        }
+        Ok(None)
+    }
+
     /// Also listens on `address` (`127.0.0.1:9090`, `unix:///run/x.sock`, …) and makes the server.
     ///
     /// # Errors
     ///
-    /// The address is none or cannot be listened on; a path is not one or has two handlers.
+    /// The address is none or cannot be listened on; a path is not one or has two handlers; an inherited descriptor is no
+    /// listener.
     ///
     /// # Cancel safety
     ///
@@ -229,8 +256,10 @@ impl ServerBuilder {
         let address: Address = address
             .parse()
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let listener = Listener::bind(&address, &self.tcp).await?;
-        self.listeners.push(listener);
+        if !self.inherits || self.inherit()?.is_some() {
+            let listener = Listener::bind(&address, &self.tcp).await?;
+            self.listeners.push(listener);
+        }
         self.build()
     }
 
@@ -244,9 +273,11 @@ impl ServerBuilder {
         if let Some(mistake) = self.mistake {
             return Err(invalid(mistake));
         }
+        let none = self.inherit()?;
         if self.listeners.is_empty() {
             let text = "a server needs an address (bind) or a listener (listener)";
-            return Err(invalid(String::from(text)));
+            let why = none.map_or_else(String::new, |error| format!("; {error}"));
+            return Err(invalid(format!("{text}{why}")));
         }
         let source = Arc::new(Source::new());
         self.router.begin_statistics();

@@ -10,6 +10,8 @@ mod ending;
 mod frames;
 mod handler;
 mod handler_error;
+#[cfg(feature = "inherited")]
+mod inherited;
 mod listener;
 mod meters;
 mod placement;

@@ -86,7 +86,8 @@ impl Server {
     /// (`docs/protocol.md`, section 9.4):
     ///
     /// 1. [`ServerHandle::is_ready`] turns false; for [`pre_stop`](super::ServerBuilder::pre_stop) all goes on as before.
-    /// 2. The listeners are closed, after what waits in their queues was accepted.
+    /// 2. The listeners are closed, after what waits in their queues was accepted; an inherited one is left to the next
+    ///    server with all that waits.
     /// 3. Native clients are told to place their calls elsewhere. Every request that arrives is still answered, and each
     ///    connection ends when nothing is in flight on it and its client knows. One of a plain client, which cannot be
     ///    told, ends when it was quiet for 100 ms and four round trips.
@@ -236,6 +237,10 @@ async fn accept(
             break;
         };
         connections.accept(stream, peer);
+    }
+    if !listener.closes() {
+        // Who waits there is the next server's.
+        return;
     }
     // The kernel has told these clients that they are connected.
     while let Some((stream, peer)) = listener.accept_waiting().await {

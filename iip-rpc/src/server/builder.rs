@@ -213,6 +213,14 @@ impl ServerBuilder {
         self.set(|core| core.listener(listener))
     }
 
+    /// Serves the listeners that a service manager has passed to the process, see [`Listener::inherited`]. Where it has
+    /// passed some, [`bind`](Self::bind) does not listen on its address; where it has not, because the program was started
+    /// by hand, `bind` does.
+    #[cfg(feature = "inherited")]
+    pub fn inherited(self) -> Self {
+        self.set(Core::inherited)
+    }
+
     /// Listens on `address` (`127.0.0.1:9090`, `unix:///run/app.sock`, …), besides the listeners given, and makes the
     /// server. Port 0 lets the system choose one.
     ///
