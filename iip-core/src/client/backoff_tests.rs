@@ -88,7 +88,10 @@ fn a_server_that_restarts_in_an_orderly_way_is_dialed_at_once() {
     let mut rng = Rng::with_seed(3);
     let mut backoff = Backoff::new(BackoffConfig::default());
     backoff.next_delay(&mut rng);
-    assert!(!backoff.connection_ended(ms(99), true), "it may drain for ever");
+    assert!(
+        !backoff.connection_ended(ms(99), true),
+        "it may drain for ever"
+    );
     assert_range(&backoff, &mut rng, ms(20), ms(200));
     assert!(backoff.connection_ended(ms(100), true));
     assert_range(&backoff, &mut rng, ms(20), ms(100));

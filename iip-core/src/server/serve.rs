@@ -125,7 +125,11 @@ impl Server {
             presence,
         };
         drop(stopped);
-        either(signal, phase.wait_for(|phase| !matches!(phase, Phase::Serving))).await;
+        either(
+            signal,
+            phase.wait_for(|phase| !matches!(phase, Phase::Serving)),
+        )
+        .await;
         guard.presence.0.drain_unless_stopping(grace);
         let told = now();
         // From here on a change means that the server was told once more.

@@ -29,7 +29,9 @@ impl Report {
 #[derive(Debug, Clone)]
 pub(super) enum Phase {
     Serving,
-    Stopping { grace: Duration },
+    Stopping {
+        grace: Duration,
+    },
     Stopped(Report),
     /// The server, or the future that served, was dropped.
     Gone,

@@ -226,7 +226,10 @@ impl World {
             }
         }
         for ended in [self.client.ended(), self.server.ended()] {
-            assert!(matches!(ended, None | Some(Ended::Locally | Ended::ByPeer)), "{ended:?}");
+            assert!(
+                matches!(ended, None | Some(Ended::Locally | Ended::ByPeer)),
+                "{ended:?}"
+            );
         }
     }
 
@@ -258,7 +261,9 @@ impl World {
             Kind::Halves => &[1, 0],
             _ => &MESSAGE,
         };
-        let opened = self.client.open(&Path::from_static(path), options, payload(first), self.now);
+        let opened = self
+            .client
+            .open(&Path::from_static(path), options, payload(first), self.now);
         call.id = Some(opened.expect("a free channel"));
     }
 
@@ -266,7 +271,8 @@ impl World {
     fn end(&mut self, index: usize) {
         let call = &mut self.calls[index];
         call.over = true;
-        self.client.release(call.id.expect("an open call"), self.now);
+        self.client
+            .release(call.id.expect("an open call"), self.now);
     }
 
     fn index_of(&self, id: CallId) -> usize {
@@ -281,9 +287,12 @@ impl World {
                     // Each call has a channel of its own, taken in order behind that of the events.
                     let channel = call.channel;
                     let of_channel = |call: &Call| call.id.is_some_and(|id| id.channel == channel);
-                    let of_channel: Vec<_> =
-                        (0..self.calls.len()).filter(|at| of_channel(&self.calls[*at])).collect();
-                    let at = of_channel.into_iter().find(|at| self.calls[*at].executed == 0);
+                    let of_channel: Vec<_> = (0..self.calls.len())
+                        .filter(|at| of_channel(&self.calls[*at]))
+                        .collect();
+                    let at = of_channel
+                        .into_iter()
+                        .find(|at| self.calls[*at].executed == 0);
                     let at = at.expect("a request that was made, once");
                     self.calls[at].executed += 1;
                     self.handlers.push(call);
@@ -294,7 +303,10 @@ impl World {
                 }
                 ServerEvent::GraceOver => {
                     for call in std::mem::take(&mut self.handlers) {
-                        assert!(self.server.abort(call, payload(TRAILER)), "an answer is owed");
+                        assert!(
+                            self.server.abort(call, payload(TRAILER)),
+                            "an answer is owed"
+                        );
                     }
                 }
                 ServerEvent::EndStreams => {}
@@ -306,7 +318,9 @@ impl World {
     fn hear_client(&mut self) {
         while let Some(event) = self.client.poll_event() {
             match event {
-                ClientEvent::Response { call, last: true, .. } => {
+                ClientEvent::Response {
+                    call, last: true, ..
+                } => {
                     let index = self.index_of(call);
                     self.end(index);
                 }
@@ -348,7 +362,13 @@ impl World {
         };
         (of(client, &self.client), of(server, &self.server)).hash(&mut hasher);
         (&self.handlers, &self.to_server, &self.to_client).hash(&mut hasher);
-        (self.drained, self.grace_over, self.finished, self.client_gone).hash(&mut hasher);
+        (
+            self.drained,
+            self.grace_over,
+            self.finished,
+            self.client_gone,
+        )
+            .hash(&mut hasher);
         for call in &self.calls {
             (call.id, call.rest, call.executed, call.over).hash(&mut hasher);
         }

@@ -21,7 +21,10 @@ fn refusal(frame: &Sent) -> i64 {
 
 #[test]
 fn streams_end_two_seconds_before_the_grace_or_at_half_of_it() {
-    for (grace, notice) in [(30, Duration::from_secs(28)), (3, Duration::from_millis(1500))] {
+    for (grace, notice) in [
+        (30, Duration::from_secs(28)),
+        (3, Duration::from_millis(1500)),
+    ] {
         let mut rig = ServerRig::with_events(Limits::default(), 4);
         rig.frame(1, "/raw", 2, b"x");
         let call = rig.call();
@@ -72,10 +75,16 @@ fn what_comes_after_the_grace_is_refused() {
     rig.advance(SECOND);
     assert_eq!(ends(&mut rig), ["streams", "grace"]);
     let early = rig.sent();
-    assert_eq!((early[0].channel, refusal(&early[0]), early.len()), (3, 110, 1));
+    assert_eq!(
+        (early[0].channel, refusal(&early[0]), early.len()),
+        (3, 110, 1)
+    );
     rig.frame(1, "/raw", 4, b"late");
     let late = rig.sent();
-    assert_eq!((late[0].channel, refusal(&late[0]), late.len()), (4, 110, 1));
+    assert_eq!(
+        (late[0].channel, refusal(&late[0]), late.len()),
+        (4, 110, 1)
+    );
     // In its turn.
     rig.answer(running, "y");
     let answers: Vec<_> = rig.sent().iter().map(refusal).collect();

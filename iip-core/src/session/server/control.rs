@@ -1,4 +1,3 @@
-use super::drain::Drain;
 use super::state::*;
 use std::time::Instant;
 

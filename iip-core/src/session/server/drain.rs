@@ -27,38 +27,6 @@ const QUIESCENT_ROUND_TRIPS: u32 = 4;
 /// Longest round trip that is believed.
 const LONGEST_ROUND_TRIP: Duration = Duration::from_millis(250);
 
-/// How a connection is ended without losing a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Drain {
-    No,
-    /// GOAWAY was sent. What arrives is served.
-    Announced,
-    /// The grace is over: what arrives is refused.
-    Refusing,
-    /// The event stream was completed, if there was one: nothing more is sent on it, and what arrives is refused.
-    Done,
-}
-
-/// What is to happen when, on a connection that drains or is to.
-#[derive(Debug, Default)]
-pub(super) struct DrainTimes {
-    /// When the connection is old enough, and the grace that it then has.
-    age: Option<(Instant, Duration)>,
-    streams: Option<Instant>,
-    grace: Option<Instant>,
-    close: Option<Instant>,
-}
-
-impl DrainTimes {
-    fn next(&self) -> Option<Instant> {
-        let age = self.age.map(|(at, _)| at);
-        [age, self.streams, self.grace, self.close]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-}
-
 /// Whether the time has come; it comes once.
 fn is_due(at: &mut Option<Instant>, now: Instant) -> bool {
     at.take_if(|at| *at <= now).is_some()
@@ -234,7 +202,10 @@ impl<L: Lookup> ServerSession<L> {
                 if let Pending::Request(request) = pending {
                     held += request.data.len();
                     *pending = Pending::Answer {
-                        path: request.path.take().map_or(Path::ROOT, |p| p.without_query()),
+                        path: request
+                            .path
+                            .take()
+                            .map_or(Path::ROOT, |p| p.without_query()),
                         data: Bytes::from(stopping.to_json()),
                         route: request.route as u32,
                     };

@@ -1,4 +1,3 @@
-use super::drain::{Drain, DrainTimes};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -86,6 +85,38 @@ pub struct ServerSession<L> {
     deferred: bool,
     pub(super) pressed: bool,
     pub(super) ended: Option<Ended>,
+}
+
+/// How a connection is ended without losing a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Drain {
+    No,
+    /// GOAWAY was sent. What arrives is served.
+    Announced,
+    /// The grace is over: what arrives is refused.
+    Refusing,
+    /// The event stream was completed, if there was one: nothing more is sent on it, and what arrives is refused.
+    Done,
+}
+
+/// What is to happen when, on a connection that drains or is to.
+#[derive(Debug, Default)]
+pub(super) struct DrainTimes {
+    /// When the connection is old enough, and the grace that it then has.
+    pub(super) age: Option<(Instant, Duration)>,
+    pub(super) streams: Option<Instant>,
+    pub(super) grace: Option<Instant>,
+    pub(super) close: Option<Instant>,
+}
+
+impl DrainTimes {
+    pub(super) fn next(&self) -> Option<Instant> {
+        let age = self.age.map(|(at, _)| at);
+        [age, self.streams, self.grace, self.close]
+            .into_iter()
+            .flatten()
+            .min()
+    }
 }
 
 /// The typed route that was looked up last. A connection calls few methods, mostly the same again, and comparing a path

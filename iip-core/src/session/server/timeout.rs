@@ -1,4 +1,4 @@
-use super::drain::{ACK_GRACE, Drain};
+use super::drain::ACK_GRACE;
 use super::state::*;
 use std::time::{Duration, Instant};
 

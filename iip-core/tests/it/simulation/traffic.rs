@@ -60,7 +60,10 @@ impl World {
             let lost = orderly && outcome == Outcome::Unknown && !plan.is_stuck();
             self.recorder.expect(!lost, Promise::Drain, || {
                 let shape = plan.shape;
-                format!("call {} ({shape:?}) was lost in an orderly end", caller.call)
+                format!(
+                    "call {} ({shape:?}) was lost in an orderly end",
+                    caller.call
+                )
             });
             self.conclude(&caller, outcome, true);
         }
