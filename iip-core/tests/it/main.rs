@@ -6,6 +6,7 @@ mod attacks_client;
 mod captures;
 mod captures_net;
 mod corpus;
+mod drain;
 mod echo;
 mod pair;
 mod peer;
