@@ -56,10 +56,18 @@ async fn serve() -> Result<ExitCode> {
         .inherited()
         .bind("127.0.0.1:9090")
         .await?;
-    println!("process {} listens on {}", std::process::id(), server.local_addr());
+    println!(
+        "process {} listens on {}",
+        std::process::id(),
+        server.local_addr()
+    );
     let report = server.serve_with_shutdown(stop, GRACE).await?;
     let clean = report.is_clean();
-    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if clean {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// A server's process, which does not outlive this one.
