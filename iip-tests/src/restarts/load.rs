@@ -1,4 +1,3 @@
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -128,11 +127,9 @@ struct Caller {
 }
 
 impl Caller {
-    fn run(self) -> impl Future<Output = ()> + Send + 'static {
-        async move {
-            while !self.stop.load(Ordering::Relaxed) {
-                self.call().await;
-            }
+    async fn run(self) {
+        while !self.stop.load(Ordering::Relaxed) {
+            self.call().await;
         }
     }
 

@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +29,8 @@ pub enum Listening {
     Itself,
     /// It is passed a listener that stays open (`LISTEN_FDS`), and begins before the other is told to stop.
     Inherited,
+    /// The same with a Unix socket.
+    InheritedUnix,
 }
 
 /// The server of one process: prints a line when it listens, serves until SIGTERM, and prints the numbers of the calls it
@@ -79,7 +82,7 @@ impl Drop for Process {
 }
 
 impl Process {
-    fn start(program: &Path, address: &str, listener: Option<&TcpListener>) -> io::Result<Self> {
+    fn start(program: &Path, address: &str, listener: Option<&OwnedFd>) -> io::Result<Self> {
         let mut command = match listener {
             None => Command::new(program),
             Some(listener) => {
@@ -88,7 +91,7 @@ impl Process {
                     export LISTEN_FDS=1 LISTEN_PID=$$ LISTEN_FDNAMES=rpc; exec \"$@\"";
                 let mut shell = Command::new("sh");
                 shell.args(["-c", PASS, "sh"]).arg(program);
-                shell.stdin(Stdio::from(OwnedFd::from(listener.try_clone()?)));
+                shell.stdin(Stdio::from(listener.try_clone()?));
                 shell
             }
         };
@@ -144,10 +147,17 @@ pub async fn across_processes(
     listening: Listening,
 ) -> io::Result<(Tally, Vec<String>)> {
     let ledger = Arc::new(Ledger::default());
-    let address = own_address();
-    let listener = match listening {
+    let mut address = own_address();
+    let listener: Option<OwnedFd> = match listening {
         Listening::Itself => None,
-        Listening::Inherited => Some(TcpListener::bind(&address)?),
+        Listening::Inherited => Some(TcpListener::bind(&address)?.into()),
+        Listening::InheritedUnix => {
+            let name = format!("iip-restarts-{}.sock", std::process::id());
+            let file = std::env::temp_dir().join(name);
+            let listener = UnixListener::bind(&file)?;
+            address = format!("unix://{}", file.display());
+            Some(listener.into())
+        }
     };
     let start = || match &listener {
         None => Process::start(program, &address, None),
@@ -162,7 +172,7 @@ pub async fn across_processes(
     for _ in 0..restarts {
         load.progress(CALLS).await.map_err(io::Error::other)?;
         let mut next = start()?;
-        if listening == Listening::Inherited {
+        if listener.is_some() {
             next = blocking(move || next.wait_until_it_listens().map(|()| next)).await?;
             running.tell_to_stop()?;
         } else {
@@ -189,6 +199,9 @@ pub async fn across_processes(
     running.tell_to_stop()?;
     let noted = Arc::clone(&ledger);
     blocking(move || running.wait(&noted)).await?;
+    if let Some(file) = address.strip_prefix("unix://") {
+        std::fs::remove_file(file)?;
+    }
     Ok((ledger.tally(), ledger.failures()))
 }
 

@@ -93,6 +93,7 @@ fn links_between_documents_lead_somewhere() {
         "SECURITY.md",
         "CHANGELOG.md",
         "docs/from-tonic.md",
+        "docs/operations.md",
         "docs/protocol.md",
         "examples/README.md",
         "docs/interop.md",

@@ -17,7 +17,11 @@ async fn two_hundred_restarts_in_one_process_lose_no_call() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn processes_that_are_replaced_lose_no_call() {
     let program = Path::new(env!("CARGO_BIN_EXE_restarts"));
-    for listening in [Listening::Itself, Listening::Inherited] {
+    for listening in [
+        Listening::Itself,
+        Listening::Inherited,
+        Listening::InheritedUnix,
+    ] {
         let outcome = across_processes(program, 10, listening).await;
         nothing_is_lost(outcome.unwrap(), 10);
     }
