@@ -125,11 +125,12 @@ impl World {
                 self.now += script.pause();
                 self.wake();
             }
-            0xa9 => self.session.drain(),
+            0xa9 => self.session.drain(None, self.now),
             0xaa => self.session.finish(),
             0xab => self.session.handle_eof(),
             0xac => self.session.shrink(),
             0xad..=0xaf => self.transmit_all(),
+            0xb0 => self.session.drain(Some(script.pause()), self.now),
             0xf0..=0xf7 => self.stream(step & 7, script),
             _ => self.transmit_some(),
         }
@@ -243,7 +244,9 @@ impl World {
                 ServerEvent::Data { .. }
                 | ServerEvent::Expired { .. }
                 | ServerEvent::Stalled { .. }
-                | ServerEvent::Writable { .. } => {}
+                | ServerEvent::Writable { .. }
+                | ServerEvent::EndStreams
+                | ServerEvent::GraceOver => {}
             }
         }
         assert_eq!(self.session.in_flight(), self.owed.len());

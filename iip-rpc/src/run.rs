@@ -1,8 +1,7 @@
-use std::future::{Future, pending, poll_fn};
-use std::pin::pin;
+use std::future::{Future, poll_fn};
 use std::task::Poll;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Runs `future` to its end on a new multi-threaded runtime, one thread a core: a whole `main`, without a dependency
 /// on tokio. Tasks that still run when the future ends are dropped.
@@ -28,8 +27,9 @@ pub fn run<F: Future>(future: F) -> F::Output {
         .block_on(future)
 }
 
-/// Ready when the process is asked to stop: by SIGTERM, as service managers do, or by SIGINT, as Ctrl-C does. From the
-/// first poll on, neither signal ends the process by itself any more.
+/// Ready when the process is asked to stop: by SIGTERM, as service managers do, or by SIGINT, as Ctrl-C does. From this
+/// call on, which is made inside a runtime, neither signal ends the process by itself any more. Called outside of one, it
+/// is so from the first poll on.
 ///
 /// ```no_run
 /// # async fn serve(server: iip_rpc::Server) -> std::io::Result<()> {
@@ -42,27 +42,25 @@ pub fn run<F: Future>(future: F) -> F::Output {
 /// # Cancel safety
 ///
 /// Dropping the future loses a signal that comes before it is called again.
-pub async fn shutdown_signal() {
-    // A signal that cannot be listened to never comes; the other one still does.
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => pending().await,
+pub fn shutdown_signal() -> impl Future<Output = ()> + Send + 'static {
+    let inside = tokio::runtime::Handle::try_current().is_ok();
+    let mut listening = inside.then(listen);
+    poll_fn(move |context| {
+        let signals = listening.get_or_insert_with(listen);
+        let came = signals
+            .iter_mut()
+            .any(|signal| signal.poll_recv(context).is_ready());
+        match came {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
         }
-    };
-    let interrupted = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            pending().await
-        }
-    };
-    let (mut terminated, mut interrupted) = (pin!(terminated), pin!(interrupted));
-    poll_fn(|context| {
-        if terminated.as_mut().poll(context).is_ready() {
-            return Poll::Ready(());
-        }
-        interrupted.as_mut().poll(context)
     })
-    .await;
+}
+
+/// A signal that cannot be listened to never comes; the other one still does.
+fn listen() -> Vec<Signal> {
+    let kinds = [SignalKind::terminate(), SignalKind::interrupt()];
+    kinds.into_iter().flat_map(signal).collect()
 }
 
 /// Includes the code that iip-codegen generated for a protobuf package in `build.rs`.

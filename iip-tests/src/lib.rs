@@ -20,3 +20,4 @@ pub mod fixtures;
 pub mod helloworld;
 pub mod interop;
 pub mod reference;
+pub mod restarts;

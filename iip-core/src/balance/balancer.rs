@@ -8,16 +8,17 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout_at;
 
 use super::builder::BalancerBuilder;
 use super::discover::Discover;
 use super::discovery;
 use super::endpoint::EndpointId;
-use super::member::Picked;
+use super::member::{Member, Picked};
 use super::pick::Pick;
 use super::registry::Registry;
+use crate::client::CloseReport;
 use crate::conn::{Usage, now};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::transport::Address;
@@ -188,6 +189,27 @@ impl Balancer {
         self.inner.close();
     }
 
+    /// [Closes](Self::close) the balancer and all of its clones, and waits until every call has its answer and every
+    /// connection has ended; calls that still run after `grace` fail then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the balancer closed, and its calls without a limit but their own.
+    pub async fn close_within(&self, grace: Duration) -> CloseReport {
+        let began = now();
+        let mut closing = JoinSet::new();
+        for member in self.inner.close() {
+            closing.spawn(async move { member.client.close_within(grace).await });
+        }
+        let mut sum = CloseReport::default();
+        while let Some(Ok(report)) = closing.join_next().await {
+            sum.cut_calls += report.cut_calls;
+            sum.cut_connections += report.cut_connections;
+        }
+        sum.took = now().saturating_duration_since(began);
+        sum
+    }
+
     /// Waits for the first endpoint.
     async fn connected(&self) -> Result<(), Error> {
         let mut changes = self.inner.registry.changes.subscribe();
@@ -219,7 +241,7 @@ impl Inner {
         };
     }
 
-    fn close(&self) {
+    fn close(&self) -> Vec<Arc<Member>> {
         let mut discovery = self
             .discovery
             .lock()
@@ -228,7 +250,7 @@ impl Inner {
             task.abort();
         }
         drop(discovery);
-        self.registry.close();
+        self.registry.close()
     }
 
     /// Waits for an endpoint with a free channel.

@@ -147,16 +147,19 @@ impl Registry {
         self.changes.send_replace(());
     }
 
-    pub(super) fn close(&self) {
+    /// Takes no further call. The members that there were, whose connections end when every call has its answer.
+    pub(super) fn close(&self) -> Vec<Arc<Member>> {
         let mut state = self.state();
         state.closed = true;
         let members = std::mem::take(&mut state.members);
         self.rebuild(&mut state, true);
         drop(state);
-        for entry in members {
-            entry.member.client.close();
+        let members: Vec<_> = members.into_iter().map(|entry| entry.member).collect();
+        for member in &members {
+            member.client.close();
         }
         self.changes.send_replace(());
+        members
     }
 
     /// Finds out anew which endpoints can take calls.

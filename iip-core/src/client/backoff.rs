@@ -29,7 +29,7 @@ const RESET_AFTER: Duration = Duration::from_secs(5);
 /// The delay is drawn evenly between the minimum and a ceiling (full jitter), so that clients which
 /// lost the same server at the same moment do not come back at the same moment. The ceiling grows
 /// by a factor with each failure, up to a maximum. It starts again at the base once a connection
-/// has lived for some time.
+/// has lived for some time, for which the base is enough where its server ended it in an orderly way.
 ///
 /// Defaults: minimum 20 ms, base 100 ms, factor 2, maximum 1.5 s, start again after 5 s.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,10 +141,14 @@ impl Backoff {
         delay
     }
 
-    /// Takes note of the end of a connection that had lived for `life`. False: it proves nothing, and the next attempt
-    /// is to wait like one after a failure.
-    pub(crate) fn connection_ended(&mut self, life: Duration) -> bool {
-        let proven = life >= self.config.reset_after;
+    /// Takes note of the end of a connection that had lived for `life`; `orderly`: its server said so before. False: it
+    /// proves nothing, and the next attempt is to wait like one after a failure.
+    pub(crate) fn connection_ended(&mut self, life: Duration, orderly: bool) -> bool {
+        let enough = match orderly {
+            true => self.config.base.min(self.config.reset_after),
+            false => self.config.reset_after,
+        };
+        let proven = life >= enough;
         if proven {
             self.ceiling = self.config.base;
         }

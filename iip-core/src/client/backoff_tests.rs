@@ -77,10 +77,27 @@ fn a_connection_that_lived_starts_again_and_a_short_one_does_not() {
     for _ in 0..3 {
         backoff.next_delay(&mut rng);
     }
-    backoff.connection_ended(ms(4_999));
+    backoff.connection_ended(ms(4_999), false);
     assert_range(&backoff, &mut rng, ms(20), ms(800));
-    backoff.connection_ended(ms(5_000));
+    backoff.connection_ended(ms(5_000), false);
     assert_range(&backoff, &mut rng, ms(20), ms(100));
+}
+
+#[test]
+fn a_server_that_restarts_in_an_orderly_way_is_dialed_at_once() {
+    let mut rng = Rng::with_seed(3);
+    let mut backoff = Backoff::new(BackoffConfig::default());
+    backoff.next_delay(&mut rng);
+    assert!(
+        !backoff.connection_ended(ms(99), true),
+        "it may drain for ever"
+    );
+    assert_range(&backoff, &mut rng, ms(20), ms(200));
+    assert!(backoff.connection_ended(ms(100), true));
+    assert_range(&backoff, &mut rng, ms(20), ms(100));
+    // Nothing is longer than what proves that the server works.
+    let config = BackoffConfig::default().base(ms(500)).reset_after(ms(50));
+    assert!(Backoff::new(config).connection_ended(ms(50), true));
 }
 
 #[test]
@@ -90,7 +107,7 @@ fn an_accept_and_close_server_is_not_hammered() {
     let mut clock = Duration::ZERO;
     let mut dials = 0;
     while clock < Duration::from_secs(60) {
-        backoff.connection_ended(ms(1));
+        backoff.connection_ended(ms(1), false);
         clock += backoff.next_delay(&mut rng);
         dials += 1;
     }

@@ -22,6 +22,7 @@ pub struct ClientBuilder {
     pub(super) timeout: Option<Duration>,
     pub(super) write_stall: Duration,
     pub(super) wait_for_ready: bool,
+    pub(super) max_age: Option<Duration>,
 }
 
 impl Default for ClientBuilder {
@@ -48,6 +49,7 @@ impl ClientBuilder {
             timeout: Some(Duration::from_secs(10)),
             write_stall: Duration::from_secs(10),
             wait_for_ready: false,
+            max_age: None,
         }
     }
 
@@ -134,6 +136,15 @@ impl ClientBuilder {
     #[must_use]
     pub fn write_stall(mut self, limit: Duration) -> Self {
         self.write_stall = limit.min(LONGEST);
+        self
+    }
+
+    /// How old a connection may get, give or take a tenth, so that those of many clients do not end together; default
+    /// without limit. Then another one is made in its place, which finds servers that were added behind the same name
+    /// meanwhile; calls in progress on the old one go on for as long as they take.
+    #[must_use]
+    pub fn max_connection_age(mut self, age: Duration) -> Self {
+        self.max_age = Some(age.min(LONGEST));
         self
     }
 

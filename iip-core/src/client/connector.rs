@@ -1,6 +1,7 @@
 use std::sync::{Arc, Weak};
 
 use tokio::sync::Notify;
+use tokio::time::timeout_at;
 
 use super::pool::{ConnectFailure, Pool, PoolObserver, State};
 use crate::conn::{Connection, Observer};
@@ -13,6 +14,23 @@ impl Pool {
         if !state.dialing {
             state.dialing = true;
             tokio::spawn(run(Arc::downgrade(self)));
+        }
+    }
+
+    /// Sees to it that connections are replaced when they are old.
+    pub(super) fn watch_age(self: &Arc<Self>) {
+        tokio::spawn(replace(Arc::downgrade(self), Arc::clone(&self.aging)));
+    }
+}
+
+async fn replace(pool: Weak<Pool>, changed: Arc<Notify>) {
+    while let Some(strong) = pool.upgrade() {
+        let next = strong.replace_old();
+        drop(strong);
+        let changed = changed.notified();
+        match next {
+            Some(at) => drop(timeout_at(at.into(), changed).await),
+            None => changed.await,
         }
     }
 }

@@ -17,5 +17,5 @@ pub(crate) use backoff::Backoff;
 pub use backoff::BackoffConfig;
 pub(crate) use call::parse as parse_path;
 pub use config::ClientBuilder;
-pub use pool::Client;
+pub use pool::{Client, CloseReport};
 pub(crate) use watcher::Watcher;

@@ -1,9 +1,10 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tokio::time::timeout_at;
+use tokio::sync::Notify;
+use tokio::time::{timeout, timeout_at};
 
 use super::backoff::Backoff;
 use super::config::ClientBuilder;
@@ -32,12 +33,20 @@ pub(super) struct Pool {
     pub(super) waiting: Line,
     /// Who else has to know when the pool gets or loses connections.
     watcher: Option<Arc<dyn Watcher>>,
+    /// Told when a connection has ended.
+    ended: Notify,
+    /// Told when a connection was made, by which others may be old later.
+    pub(super) aging: Arc<Notify>,
 }
 
 /// A connection and since when it is there.
 struct Member {
     connection: Connection,
     since: Instant,
+    /// When it is to be replaced.
+    until: Option<Instant>,
+    /// It is used until another one is there in its place.
+    old: bool,
 }
 
 pub(super) struct State {
@@ -51,7 +60,33 @@ pub(super) struct State {
     /// Why the last attempt failed, if none has succeeded since.
     pub(super) failure: Option<Arc<ConnectFailure>>,
     closed: bool,
+    /// Connections that take no more calls, and have not ended.
+    ending: Vec<Connection>,
+    /// A task replaces connections that are old.
+    ages: bool,
 }
+
+/// How a client, or a balancer, closed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CloseReport {
+    /// Calls that were still in progress when the grace was over, and failed.
+    pub cut_calls: usize,
+    /// Connections that did not end even then.
+    pub cut_connections: usize,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl CloseReport {
+    /// Whether every call had its answer and every connection ended in an orderly way.
+    pub fn is_clean(&self) -> bool {
+        self.cut_calls == 0 && self.cut_connections == 0
+    }
+}
+
+/// How long connections may take to end once their calls were cut: as long as the rest of their output may.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -108,6 +143,8 @@ impl Client {
             hold: false,
             failure: None,
             closed: false,
+            ending: Vec::new(),
+            ages: false,
         };
         let pool = Pool {
             name: config.address.to_string().into(),
@@ -116,6 +153,8 @@ impl Client {
             state: Mutex::new(state),
             waiting: Line::default(),
             watcher,
+            ended: Notify::new(),
+            aging: Arc::default(),
         };
         Self {
             pool: Arc::new(pool),
@@ -193,6 +232,28 @@ impl Client {
     /// Takes no further call. Connections end when every call has its answer.
     pub fn close(&self) {
         self.pool.close();
+    }
+
+    /// [Closes](Self::close) the client and all of its clones, and waits until every call has its answer and every
+    /// connection has ended; calls that still run after `grace` fail then. A call that is made from now on fails with
+    /// [`ErrorKind::Closed`] and was not sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the client closed, and its calls without a limit but their own.
+    pub async fn close_within(&self, grace: Duration) -> CloseReport {
+        let began = now();
+        self.pool.close();
+        let mut cut_calls = 0;
+        if timeout(grace, self.pool.all_ended()).await.is_err() {
+            cut_calls = self.pool.cut();
+            let _ = timeout(LAST_WORDS, self.pool.all_ended()).await;
+        }
+        CloseReport {
+            cut_calls,
+            cut_connections: self.pool.open(),
+            took: now().saturating_duration_since(began),
+        }
     }
 }
 
@@ -319,10 +380,13 @@ impl Pool {
 
     /// Whether one more connection is to be made.
     pub(super) fn wants_connection(&self, state: &State) -> bool {
-        let have = self.read().len();
+        let members = self.read();
+        let old = members.iter().filter(|member| member.old).count();
+        let have = members.len() - old;
         !state.closed
             && (have < self.config.min_connections
-                || state.demand && have < self.config.max_connections)
+                || state.demand && have < self.config.max_connections
+                || old > 0)
     }
 
     /// Takes a connection that was just made.
@@ -338,10 +402,25 @@ impl Pool {
                 .connections
                 .write()
                 .unwrap_or_else(PoisonError::into_inner);
+            // In whose place it is.
+            if let Some(member) = members.iter().position(|member| member.old) {
+                let old = members.swap_remove(member).connection;
+                old.close();
+                state.ending.push(old);
+            }
+            let since = now();
             members.push(Member {
                 connection,
-                since: now(),
+                since,
+                until: self.config.max_age.map(|age| since + lifetime(age)),
+                old: false,
             });
+            if self.config.max_age.is_some() {
+                self.aging.notify_one();
+                if !std::mem::replace(&mut state.ages, true) {
+                    self.watch_age();
+                }
+            }
         }
         // Nobody was told what happened to it before it was here.
         self.sweep();
@@ -381,8 +460,12 @@ impl Pool {
         for (connection, since) in gone {
             connection.close();
             let life = now().saturating_duration_since(since);
-            state.hold |= !state.backoff.connection_ended(life);
+            let orderly = connection.is_dismissed();
+            state.hold |= !state.backoff.connection_ended(life, orderly);
+            state.ending.push(connection);
         }
+        state.ending.retain(|connection| !connection.is_over());
+        self.ended.notify_waiters();
         if self.wants_connection(&state) && state.failure.is_none() {
             self.dial(&mut state);
         }
@@ -395,6 +478,63 @@ impl Pool {
         }
     }
 
+    /// Replaces the connections that are old enough: each is used until another one is there, unless it has nothing to do
+    /// and there are enough. When the next one will be.
+    pub(super) fn replace_old(self: &Arc<Self>) -> Option<Instant> {
+        let now = now();
+        let mut state = self.state();
+        let mut next = None;
+        {
+            let mut members = self
+                .connections
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            let mut have = members.iter().filter(|member| !member.old).count();
+            for member in members.iter_mut().filter(|member| !member.old) {
+                let Some(until) = member.until else { continue };
+                if until > now {
+                    next = Some(next.map_or(until, |next: Instant| next.min(until)));
+                    continue;
+                }
+                have -= 1;
+                if have >= self.config.min_connections && member.connection.load() == Some(0) {
+                    // The next sweep lets go of it.
+                    member.connection.close();
+                    member.until = None;
+                } else {
+                    member.old = true;
+                }
+            }
+        }
+        if self.wants_connection(&state) {
+            self.dial(&mut state);
+        }
+        next
+    }
+
+    /// Connections that have not ended.
+    fn open(&self) -> usize {
+        let usable = self.read().len();
+        usable + self.state().ending.len()
+    }
+
+    async fn all_ended(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.open() == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Ends every connection, whatever its calls: how many of them.
+    fn cut(&self) -> usize {
+        let mut all = self.state().ending.clone();
+        all.extend(self.read().iter().map(|member| member.connection.clone()));
+        all.iter().map(Connection::cut).sum()
+    }
+
     fn close(&self) {
         self.state().closed = true;
         for member in self.read().iter() {
@@ -404,9 +544,15 @@ impl Pool {
     }
 }
 
+/// How long a connection is used: a tenth more or less.
+fn lifetime(age: Duration) -> Duration {
+    age.mul_f64(0.9 + 0.2 * fastrand::f64())
+}
+
 impl Drop for Pool {
     fn drop(&mut self) {
         self.close();
+        self.aging.notify_one();
     }
 }
 

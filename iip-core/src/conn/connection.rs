@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::call::{CallFailure, CallFuture};
+use super::call::{CallFailure, CallFuture, wake};
 use super::driver::{drive, now};
 use super::halves::{CallReceiver, CallSender, open_frames};
 use super::shared::{ClientEndpoint, ClientShared, FULL, Observer, ServerFacts};
@@ -150,6 +150,30 @@ impl Connection {
             abandoned: state.session.abandoned(),
             lent: state.session.lent(),
         }
+    }
+
+    /// Whether one of the two said that it takes no more calls here.
+    pub(crate) fn is_dismissed(&self) -> bool {
+        self.shared.lock().session.is_dismissed()
+    }
+
+    /// Whether nothing more is said on it, and every call knows.
+    pub(crate) fn is_over(&self) -> bool {
+        self.shared.lock().closed
+    }
+
+    /// Ends the connection at once: how many calls that cost.
+    pub(crate) fn cut(&self) -> usize {
+        let mut state = self.shared.lock();
+        let calls = match state.session.ended() {
+            None => state.session.in_flight(),
+            Some(_) => 0,
+        };
+        state.session.end(Ended::Locally);
+        let driver = state.driver.schedule();
+        drop(state);
+        wake(driver);
+        calls
     }
 
     /// Takes no further call, and ends the connection when every call has its answer.

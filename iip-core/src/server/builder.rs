@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::admission::{Admission, ConnectionLimits};
 use super::books::Books;
-use super::connections::Connections;
+use super::connections::{Age, Connections};
 use super::handler::{Frames, Handler, RawRoute, StreamHandler, Whole};
 use super::listener::Listener;
 use super::meters::Meters;
@@ -39,6 +39,9 @@ pub struct ServerBuilder {
     receive_budget: usize,
     listeners: Vec<Listener>,
     statistics: StatisticsAccess,
+    pre_stop: Duration,
+    age: Option<Age>,
+    inherits: bool,
     /// The first mistake, reported when the server is made.
     mistake: Option<String>,
 }
@@ -59,6 +62,9 @@ impl Default for ServerBuilder {
             ),
             listeners: Vec::new(),
             statistics: StatisticsAccess::default(),
+            pre_stop: Duration::ZERO,
+            age: None,
+            inherits: false,
             mistake: None,
         }
     }
@@ -181,6 +187,30 @@ impl ServerBuilder {
         self
     }
 
+    /// How long the server goes on as before when it is told to stop, but for [`ServerHandle::is_ready`], which health
+    /// checks tell; default 0, at most a day. About 5 s where a load balancer needs that long to notice. The grace begins
+    /// after it.
+    ///
+    /// [`ServerHandle::is_ready`]: super::ServerHandle::is_ready
+    #[must_use]
+    pub fn pre_stop(mut self, time: Duration) -> Self {
+        self.pre_stop = time.min(LONGEST);
+        self
+    }
+
+    /// How old a connection may get, give or take a tenth, so that those made together do not end together; default
+    /// without limit. Then it is ended as when the server stops: its client makes its calls on another connection, which
+    /// may lead to another server of the same name, and calls in progress go on for `grace`. What such a call costs is one
+    /// connection more in each such time.
+    #[must_use]
+    pub fn max_connection_age(mut self, age: Duration, grace: Duration) -> Self {
+        self.age = Some(Age {
+            most: age.min(LONGEST),
+            grace: grace.min(LONGEST),
+        });
+        self
+    }
+
     /// Also serves a listener of the user's own. May be given several times.
     #[must_use]
     pub fn listener(mut self, listener: impl Into<Listener>) -> Self {
@@ -188,11 +218,36 @@ impl ServerBuilder {
         self
     }
 
+    /// Serves the listeners that a service manager has passed to the process, see [`Listener::inherited`]. Where it has
+    /// passed some, [`bind`](Self::bind) does not listen on its address; where it has not, because the program was started
+    /// by hand, `bind` does.
+    #[cfg(feature = "inherited")]
+    #[must_use]
+    pub fn inherited(mut self) -> Self {
+        self.inherits = true;
+        self
+    }
+
+    /// Takes the listeners that were passed, if they are wanted. The error if there are none.
+    fn inherit(&mut self) -> io::Result<Option<io::Error>> {
+        if !std::mem::take(&mut self.inherits) {
+            return Ok(None);
+        }
+        #[cfg(feature = "inherited")]
+        match Listener::inherited(&self.tcp) {
+            Ok(listeners) => self.listeners.extend(listeners),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(error)),
+            Err(error) => return Err(error),
+        }
+        Ok(None)
+    }
+
     /// Also listens on `address` (`127.0.0.1:9090`, `unix:///run/x.sock`, …) and makes the server.
     ///
     /// # Errors
     ///
-    /// The address is none or cannot be listened on; a path is not one or has two handlers.
+    /// The address is none or cannot be listened on; a path is not one or has two handlers; an inherited descriptor is no
+    /// listener.
     ///
     /// # Cancel safety
     ///
@@ -201,8 +256,10 @@ impl ServerBuilder {
         let address: Address = address
             .parse()
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let listener = Listener::bind(&address, &self.tcp).await?;
-        self.listeners.push(listener);
+        if !self.inherits || self.inherit()?.is_some() {
+            let listener = Listener::bind(&address, &self.tcp).await?;
+            self.listeners.push(listener);
+        }
         self.build()
     }
 
@@ -216,9 +273,11 @@ impl ServerBuilder {
         if let Some(mistake) = self.mistake {
             return Err(invalid(mistake));
         }
+        let none = self.inherit()?;
         if self.listeners.is_empty() {
             let text = "a server needs an address (bind) or a listener (listener)";
-            return Err(invalid(String::from(text)));
+            let why = none.map_or_else(String::new, |error| format!("; {error}"));
+            return Err(invalid(format!("{text}{why}")));
         }
         let source = Arc::new(Source::new());
         self.router.begin_statistics();
@@ -239,7 +298,8 @@ impl ServerBuilder {
             max_abandoned: self.limits.max_abandoned,
             max_unread: self.limits.max_message,
             running: AtomicUsize::new(0),
-            cut: AtomicUsize::new(0),
+            cut_calls: AtomicUsize::new(0),
+            cut_streams: AtomicUsize::new(0),
             books: Books::new(now(), meters),
         };
         let access = self.statistics;
@@ -248,9 +308,10 @@ impl ServerBuilder {
             Arc::new(self.limits),
             Admission::new(self.connections),
             Box::new(move |peer| access.allows(peer)),
+            self.age,
         ));
         let _ = source.connections.set(Arc::downgrade(&connections));
-        Ok(Server::new(self.listeners, connections))
+        Ok(Server::new(self.listeners, connections, self.pre_stop))
     }
 }
 

@@ -1,16 +1,17 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::admission::{Admission, Permit};
 use super::dispatch::ServerEndpoint;
-use super::route::{Failure, Paths, Peer};
+use super::route::{Paths, Peer};
 use super::shared::{ServerCore, ServerShared};
 use crate::conn::{drive, now};
-use crate::session::{Ended, ErrorReply, Format, Limits, Profile, ServerEvent, ServerSession};
+use crate::session::{Ended, LONGEST, Limits, Profile, ServerSession};
 use crate::transport::{PeerAddr, Stream};
 
 /// The connections of a server.
@@ -20,12 +21,27 @@ pub(super) struct Connections {
     pub(super) admission: Admission,
     open: Mutex<HashMap<u64, Open>>,
     next: AtomicU64,
-    draining: AtomicBool,
+    /// When the grace ends, once the server stops.
+    draining: Mutex<Option<Instant>>,
+    age: Option<Age>,
     aborted: AtomicBool,
     /// Who may ask for statistics.
     may_ask: Box<dyn Fn(&PeerAddr) -> bool + Send + Sync>,
     /// Told when a connection ends.
     ended: Notify,
+}
+
+/// How old connections get.
+pub(super) struct Age {
+    pub(super) most: Duration,
+    pub(super) grace: Duration,
+}
+
+impl Age {
+    /// The age of one connection: a tenth more or less.
+    fn draw(&self) -> Duration {
+        self.most.mul_f64(0.9 + 0.2 * fastrand::f64())
+    }
 }
 
 struct Open {
@@ -39,6 +55,7 @@ impl Connections {
         limits: Arc<Limits>,
         admission: Admission,
         may_ask: Box<dyn Fn(&PeerAddr) -> bool + Send + Sync>,
+        age: Option<Age>,
     ) -> Self {
         Self {
             core,
@@ -46,7 +63,8 @@ impl Connections {
             admission,
             open: Mutex::default(),
             next: AtomicU64::new(0),
-            draining: AtomicBool::new(false),
+            draining: Mutex::default(),
+            age,
             aborted: AtomicBool::new(false),
             may_ask,
             ended: Notify::new(),
@@ -59,7 +77,8 @@ impl Connections {
 
     /// Serves a connection, or closes it if there are too many.
     pub(super) fn accept(self: &Arc<Self>, stream: Stream, peer: PeerAddr) {
-        let permit = match self.admission.admit(&peer, now()) {
+        let now = now();
+        let permit = match self.admission.admit(&peer, now) {
             Ok(permit) => permit,
             Err(refusal) => {
                 tracing::debug!(%peer, ?refusal, "connection refused");
@@ -75,7 +94,10 @@ impl Connections {
             statistics: (self.may_ask)(&peer),
         };
         let limits = Arc::clone(&self.limits);
-        let session = ServerSession::new(limits, paths, core.default_timeout, now());
+        let mut session = ServerSession::new(limits, paths, core.default_timeout, now);
+        if let Some(age) = &self.age {
+            session.set_age(now + age.draw(), age.grace);
+        }
         let info = Arc::new(Peer {
             address: peer.clone(),
         });
@@ -86,8 +108,11 @@ impl Connections {
             task: None,
         };
         self.open().insert(id, open);
-        if self.draining.load(Ordering::Acquire) {
-            shared.tell(|state| state.session.drain());
+        // After it is in the map: a drain that does not see it there is seen here.
+        let draining = *self.draining();
+        if let Some(ends) = draining {
+            let grace = ends.saturating_duration_since(now);
+            shared.tell(|state| state.session.drain(Some(grace), now));
         }
         let connection = Connection {
             id,
@@ -125,7 +150,7 @@ impl Connections {
             })
             .min_by_key(|(since, _)| *since);
         if let Some((_, shared)) = oldest {
-            shared.tell(|state| state.session.drain());
+            shared.tell(|state| state.session.drain(None, now()));
         }
     }
 
@@ -134,41 +159,21 @@ impl Connections {
         self.open().len()
     }
 
-    /// Tells every client to place its calls elsewhere.
-    pub(super) fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
+    /// Tells every client to place its calls elsewhere, and ends every connection, at the latest soon after the grace.
+    /// Called again, it can make the grace shorter.
+    pub(super) fn drain(&self, grace: Duration) {
+        let now = now();
+        let mut draining = self.draining();
+        let ends = now + grace.min(LONGEST);
+        *draining = Some(draining.map_or(ends, |before| before.min(ends)));
+        drop(draining);
         for shared in self.all() {
-            shared.tell(|state| state.session.drain());
+            shared.tell(|state| state.session.drain(Some(grace), now));
         }
     }
 
-    /// Answers every call that is still running, and ends every connection.
-    pub(super) fn cut(&self) {
-        for shared in self.all() {
-            shared.tell(|state| {
-                let running: Vec<_> = state.running.drain().collect();
-                for (call, running) in running {
-                    running.abort.abort();
-                    if running.abandoned {
-                        state.abandoned -= 1;
-                        continue;
-                    }
-                    if !state.session.is_owed(call) {
-                        continue;
-                    }
-                    self.core.cut.fetch_add(1, Ordering::Relaxed);
-                    if let Some(entry) = self.core.router.entries.get(running.route) {
-                        let enveloped = state.session.profile() == Profile::Native
-                            && entry.route.format() == Format::Enveloped;
-                        let payload = entry.route.failure(&Failure::Aborted, enveloped);
-                        state.session.abort(call, payload);
-                    }
-                }
-                refuse_waiting(&mut state.session);
-                state.session.finish();
-                state.session.end(Ended::Locally);
-            });
-        }
+    fn draining(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.draining.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends every connection without another word.
@@ -218,23 +223,6 @@ impl Connections {
     fn all(&self) -> Vec<Arc<ServerShared>> {
         let open = self.open();
         open.values().map(|open| Arc::clone(&open.shared)).collect()
-    }
-}
-
-/// Refuses the requests that waited behind others on their channels.
-fn refuse_waiting(session: &mut ServerSession<Paths>) {
-    let mut events = VecDeque::new();
-    loop {
-        session.take_events(&mut events);
-        if events.is_empty() {
-            return;
-        }
-        for event in events.drain(..) {
-            if let ServerEvent::Request { call, .. } | ServerEvent::Cancelled { call, .. } = event {
-                let reply = ErrorReply::new(ErrorReply::DRAINING, "the server is stopping");
-                session.refuse(call, &reply);
-            }
-        }
     }
 }
 

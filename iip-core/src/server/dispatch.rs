@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use tokio::task::AbortHandle;
 
+use super::ending::{Which, end_calls, stop};
 use super::frames::{Inbound, Inbox, Link};
 use super::route::{Failure, Incoming, Runner};
 use super::shared::{Polls, Running, ServerShared, ServerState};
@@ -35,6 +36,8 @@ pub(super) struct ServerEndpoint {
     spare: Vec<Arc<Polls>>,
     /// Calls whose clients gave them up, with their routes.
     cancelled: Vec<(CallId, usize)>,
+    /// The drain cuts calls short.
+    ending: Option<Which>,
     /// Calls polled in place so far, wrapping.
     turn: u32,
     /// What the client reads, as its hello said.
@@ -107,6 +110,7 @@ impl ServerEndpoint {
             spawned: Vec::new(),
             spare: Vec::new(),
             cancelled: Vec::new(),
+            ending: None,
             turn: 0,
             encodings: Encodings::NONE,
             wakeups: Wakeups::default(),
@@ -120,9 +124,8 @@ impl ServerEndpoint {
         }
     }
 
-    fn refresh(&mut self, state: &ServerState, missing: usize, now: Option<Instant>) {
+    fn refresh(&mut self, state: &ServerState, missing: usize, drained: bool) {
         let session = &state.session;
-        let drained = now.is_some_and(|now| session.is_drained(now));
         self.status = Status {
             wants_read: session.wants_read() && state.unread <= self.shared.core.max_unread,
             deferred: session.has_deferred(),
@@ -141,7 +144,7 @@ impl ServerEndpoint {
             shared.count_held(&mut state);
             state.session.take_events(&mut self.events);
             if self.events.is_empty() {
-                self.refresh(&state, missing, None);
+                self.refresh(&state, missing, false);
                 return;
             }
             self.note_frames(&mut state);
@@ -197,6 +200,8 @@ impl ServerEndpoint {
                     state.inboxes.insert(*call, inbox);
                 }
                 ServerEvent::Cancelled { call, route } => self.cancelled.push((*call, *route)),
+                ServerEvent::EndStreams => self.ending = Some(Which::Streams),
+                ServerEvent::GraceOver => self.ending = Some(Which::All),
                 ServerEvent::Request { .. }
                 | ServerEvent::Expired { .. }
                 | ServerEvent::Stalled { .. } => {}
@@ -248,7 +253,9 @@ impl ServerEndpoint {
             ServerEvent::Stalled { call } => self.fail(call, &Failure::Stalled, native),
             ServerEvent::Data { .. }
             | ServerEvent::Writable { .. }
-            | ServerEvent::Cancelled { .. } => {}
+            | ServerEvent::Cancelled { .. }
+            | ServerEvent::EndStreams
+            | ServerEvent::GraceOver => {}
         }
     }
 
@@ -402,6 +409,9 @@ impl ServerEndpoint {
         for (call, route) in std::mem::take(&mut self.cancelled) {
             self.cancel(state, call, route);
         }
+        if let Some(which) = self.ending.take() {
+            end_calls(&self.shared, state, which, &mut self.wakeups);
+        }
     }
 
     /// Answers a call that its client gave up, without waiting for its handler, which is stopped at its next await.
@@ -449,22 +459,6 @@ impl ServerEndpoint {
     }
 }
 
-/// Stops the handler of a call at its next await; if it is not at one, it counts until it has ended. False: it has.
-fn stop(state: &mut ServerState, call: CallId) -> bool {
-    let Some(running) = state.running.get_mut(&call) else {
-        return false;
-    };
-    if running.abort.is_finished() {
-        // It ended without an answer, just before it was entered here.
-        state.running.remove(&call);
-        return false;
-    }
-    running.abandoned = running.polls.give_up();
-    state.abandoned += usize::from(running.abandoned);
-    running.abort.abort();
-    true
-}
-
 impl Endpoint for ServerEndpoint {
     const LINGERS: bool = true;
     const FLUSH_LIMIT: Duration = Duration::from_secs(30);
@@ -496,17 +490,17 @@ impl Endpoint for ServerEndpoint {
         if !state.session.has_output() {
             shared.settle(&mut state);
             state.driver.park(waker);
-            let now = state.session.is_draining().then(now);
-            if now.is_some_and(|now| state.session.is_drained(now)) {
+            let drained = state.session.is_draining() && state.session.is_drained(now());
+            let mut transmit = Transmit::Nothing;
+            if drained {
                 state.session.finish();
                 if state.session.has_output() {
                     state.session.poll_transmit(output);
-                    self.refresh(&state, missing, now);
-                    return Transmit::Now;
+                    transmit = Transmit::Now;
                 }
             }
-            self.refresh(&state, missing, now);
-            return Transmit::Nothing;
+            self.refresh(&state, missing, drained);
+            return transmit;
         }
         // Several handlers run in tasks: let those that are ready give their answers before the one write.
         if yielded == 0 && state.running.len() > 1 {
@@ -514,7 +508,7 @@ impl Endpoint for ServerEndpoint {
         }
         shared.settle(&mut state);
         state.session.poll_transmit(output);
-        self.refresh(&state, missing, None);
+        self.refresh(&state, missing, false);
         Transmit::Now
     }
 
@@ -529,7 +523,7 @@ impl Endpoint for ServerEndpoint {
         }
         shared.settle(&mut state);
         state.driver.park(waker);
-        self.refresh(&state, missing, None);
+        self.refresh(&state, missing, false);
     }
 
     fn timeout(&mut self, now: Instant) {

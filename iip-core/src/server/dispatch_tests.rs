@@ -38,7 +38,8 @@ fn endpoint(limits: Limits, run_limit: Duration) -> ServerEndpoint {
         receive_budget: 1 << 20,
         held: AtomicUsize::new(0),
         running: AtomicUsize::new(0),
-        cut: AtomicUsize::new(0),
+        cut_calls: AtomicUsize::new(0),
+        cut_streams: AtomicUsize::new(0),
         books: Books::new(now(), Meters::new(Vec::new())),
     };
     let paths = Paths {

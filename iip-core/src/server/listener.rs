@@ -26,6 +26,8 @@ use crate::transport::{
 pub struct Listener {
     acceptor: Acceptor<Box<dyn AcceptSource>>,
     local: Option<Address>,
+    /// Somebody else keeps it open too, who gave it this name.
+    passed: Option<String>,
 }
 
 impl Listener {
@@ -88,7 +90,26 @@ impl Listener {
         Self {
             acceptor: Acceptor::new(Box::new(source)),
             local,
+            passed: None,
         }
+    }
+
+    #[cfg(feature = "inherited")]
+    pub(super) fn passed_as(self, name: &str) -> Self {
+        Self {
+            passed: Some(name.to_owned()),
+            ..self
+        }
+    }
+
+    /// The name that the service manager gave an inherited listener: `FileDescriptorName=` of its unit, or the unit's own.
+    pub fn name(&self) -> Option<&str> {
+        self.passed.as_deref().filter(|name| !name.is_empty())
+    }
+
+    /// Whether it is gone when this process closes it, with every connection that was not accepted.
+    pub(super) fn closes(&self) -> bool {
+        self.passed.is_none()
     }
 
     /// The address listened on, with the port that the system chose where it was 0. `None` for a

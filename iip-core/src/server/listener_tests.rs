@@ -306,3 +306,22 @@ fn run_short_server() {
         ));
     });
 }
+
+#[cfg(feature = "inherited")]
+#[tokio::test]
+async fn without_passed_listeners_a_server_listens_itself_or_says_why_not() {
+    let options = TcpOptions::default();
+    let error = Listener::inherited(&options).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    assert!(error.to_string().contains("LISTEN_FDS"), "{error}");
+    let server = crate::server::Server::builder().inherited();
+    let server = server.bind("127.0.0.1:0").await.unwrap();
+    assert!(
+        server
+            .local_addr()
+            .is_some_and(|address| address.port() > Some(0))
+    );
+    let error = crate::server::Server::builder().inherited().build();
+    let error = error.err().expect("no listener").to_string();
+    assert!(error.contains("LISTEN_FDS is not set"), "{error}");
+}

@@ -196,6 +196,8 @@ pub enum Failure {
     Aborted,
     /// The client gave the call up.
     Cancelled,
+    /// The server's grace is nearly over, and the stream was ended.
+    Draining,
 }
 
 impl Failure {
@@ -211,6 +213,7 @@ impl Failure {
                 ErrorReply::HANDLER_FAILED,
                 "handler fail:the server stopped",
             ),
+            Self::Draining => ErrorReply::new(ErrorReply::DRAINING, "draining"),
             Self::Cancelled => ErrorReply::new(
                 ErrorReply::HANDLER_FAILED,
                 "handler fail:the client gave the call up",

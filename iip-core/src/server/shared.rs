@@ -29,7 +29,9 @@ pub(super) struct ServerCore {
     pub(super) held: AtomicUsize,
     /// Handlers in tasks, over all connections.
     pub(super) running: AtomicUsize,
-    pub(super) cut: AtomicUsize,
+    /// What a drain has cut short.
+    pub(super) cut_calls: AtomicUsize,
+    pub(super) cut_streams: AtomicUsize,
     pub(super) books: Books,
 }
 

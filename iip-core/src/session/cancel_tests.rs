@@ -490,7 +490,7 @@ fn a_response_that_waits_for_credit_is_not_cut_by_a_drain() {
     let parts = [start(48_000, 16_000), part(16_000), part(16_000)];
     let response = Payload::from(parts.map(chunk).to_vec());
     assert!(rig.session.respond(call, response));
-    rig.session.drain();
+    rig.session.drain(None, rig.now);
     tell(&mut rig, &request_data(0, &[21, 0]));
     rig.sent();
     assert!(!rig.session.has_output() && !rig.session.is_drained(rig.now));

@@ -78,6 +78,10 @@ pub enum ServerEvent {
         /// The call.
         call: CallId,
     },
+    /// The connection drains, and its grace is nearly over: streams are to be ended.
+    EndStreams,
+    /// The grace is over: every call that was handed over is to be answered at once.
+    GraceOver,
 }
 
 /// What happened on a client's connection.

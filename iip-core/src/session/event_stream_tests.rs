@@ -193,8 +193,8 @@ fn a_draining_server_tells_and_serves_on() {
     rig.frame(1, "/raw", 2, b"before");
     let before = rig.call();
     assert!(!rig.session.is_draining() && !rig.session.is_drained(rig.now));
-    rig.session.drain();
-    rig.session.drain();
+    rig.session.drain(None, rig.now);
+    rig.session.drain(None, rig.now);
     assert!(rig.session.is_draining());
     let told = rig.sent();
     assert_eq!((told.len(), told[0].kind), (1, 6));
@@ -234,7 +234,7 @@ fn a_draining_server_tells_and_serves_on() {
 #[test]
 fn a_connection_is_not_drained_before_it_is_acknowledged() {
     let mut rig = ServerRig::with_events(Limits::default(), 4);
-    rig.session.drain();
+    rig.session.drain(None, rig.now);
     rig.now += SECOND * 100;
     assert!(!rig.session.is_drained(rig.now));
     tell_server(&mut rig, &[21, 0]);
@@ -256,7 +256,7 @@ fn a_connection_is_not_drained_before_it_is_acknowledged() {
 fn a_plain_connection_is_drained_when_it_is_quiet() {
     let mut rig = ServerRig::plain(Limits::default(), 2);
     rig.frame(1, "/raw", 1, b"x");
-    rig.session.drain();
+    rig.session.drain(None, rig.now);
     assert!(rig.sent().is_empty(), "a plain client cannot be told");
     let call = rig.call();
     rig.answer(call, "y");
@@ -272,7 +272,7 @@ fn a_plain_connection_is_drained_when_it_is_quiet() {
 #[test]
 fn a_stream_opened_while_draining_hears_of_it() {
     let mut rig = ServerRig::native(Limits::default(), 4);
-    rig.session.drain();
+    rig.session.drain(None, rig.now);
     rig.frame(0, "/sys/events", 1, &request_data(0, &[]));
     let kinds: Vec<_> = rig
         .sent()
@@ -281,7 +281,7 @@ fn a_stream_opened_while_draining_hears_of_it() {
         .collect();
     assert_eq!(kinds, [(4, false), (6, true)]);
     let mut rig = ServerRig::native(Limits::default(), 4);
-    rig.session.drain();
+    rig.session.drain(None, rig.now);
     rig.session.finish();
     rig.frame(0, "/sys/events", 1, &request_data(0, &[]));
     let kinds: Vec<_> = rig

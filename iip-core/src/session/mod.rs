@@ -46,6 +46,10 @@ mod credit_model_tests;
 #[cfg(test)]
 mod credit_tests;
 #[cfg(test)]
+mod drain_model_tests;
+#[cfg(test)]
+mod drain_tests;
+#[cfg(test)]
 mod encodings_tests;
 #[cfg(test)]
 mod event_stream_tests;

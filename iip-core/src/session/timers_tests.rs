@@ -330,7 +330,7 @@ fn a_client_that_acknowledges_no_drain_is_let_go() {
     let mut rig = ServerRig::with_events(Limits::default(), 4);
     rig.frame(1, "/raw", 2, b"x");
     let call = rig.call();
-    rig.session.drain();
+    rig.session.drain(None, rig.now);
     // It is not idle: it pings, and calls.
     for _ in 0..5 {
         assert!(!rig.session.is_drained(rig.now));
@@ -352,7 +352,7 @@ fn a_client_that_acknowledges_no_drain_is_let_go() {
     assert_eq!(ErrorReply::parse(&rig.sent()[0].data).unwrap().code, 110);
     // The same without a call.
     let mut rig = ServerRig::with_events(Limits::default(), 4);
-    rig.session.drain();
+    rig.session.drain(None, rig.now);
     rig.advance(SECOND * 4);
     assert!(!rig.session.is_drained(rig.now));
     rig.advance(SECOND * 5 / 4);

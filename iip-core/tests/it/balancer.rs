@@ -395,6 +395,22 @@ async fn a_closed_balancer_lets_calls_end_and_takes_no_more() {
     server.stop().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_in_progress_when_the_grace_of_a_close_is_over_is_cut() {
+    let gate = Gate::new();
+    let server = named("a").handler("/held", gate.handler());
+    let server = Running::start_on(server, "memory://closed-within").await;
+    let balancer = connected(over(std::slice::from_ref(&server)), 1).await;
+    let held = balancer.clone();
+    let held = tokio::spawn(async move { held.call("/held", "x").await });
+    gate.entered().await;
+    let report = limited(balancer.close_within(Duration::from_secs(1))).await;
+    assert_eq!((report.cut_calls, report.cut_connections), (1, 0));
+    assert_eq!(report.took.as_secs(), 1);
+    let error = limited(held).await.unwrap().expect_err("cut");
+    assert_eq!(error.outcome(), Outcome::Unknown);
+}
+
 #[tokio::test]
 async fn connections_end_with_the_last_clone() {
     let servers = three().await;

@@ -9,6 +9,7 @@ mod balancer_health;
 mod captures;
 mod captures_net;
 mod corpus;
+mod drain;
 mod echo;
 mod pair;
 mod peer;

@@ -278,6 +278,13 @@ impl ChannelBuilder {
         self.set(|client| client.keep_alive(keep_alive))
     }
 
+    /// How old a connection may get, give or take a tenth, so that those of many clients do not end together; default
+    /// without limit. Then another one is made in its place; calls in progress on the old one go on for as long as they
+    /// take.
+    pub fn max_connection_age(self, age: Duration) -> Self {
+        self.set(|client| client.max_connection_age(age))
+    }
+
     /// Socket options of TCP connections.
     pub fn tcp(self, options: TcpOptions) -> Self {
         self.set(|client| client.tcp(options))

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use iip_core::Outcome;
 use iip_core::balance::{EndpointId, EndpointState, Pick, Verdict};
+use iip_core::client::CloseReport;
 use iip_core::conn::{CallFailure, CallReceiver, CallSender, Connection, Usage};
 use iip_core::session::{Format, Payload};
 use tokio::time::timeout_at;
@@ -55,6 +56,17 @@ impl Channel {
     /// The endpoints behind a name, in the order of their list; none for a channel of one address.
     pub fn endpoints(&self) -> Vec<EndpointState> {
         self.destination.endpoints()
+    }
+
+    /// Closes the channel and all of its clones: a call that is made from now on fails with `UNAVAILABLE` and was not
+    /// sent. Waits until every call in progress has its answer and every connection has ended; calls that still run after
+    /// `grace` fail then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the channel closed, and its calls without a limit but their own.
+    pub async fn close(&self, grace: Duration) -> CloseReport {
+        self.destination.close_within(grace).await
     }
 
     pub(super) fn new(

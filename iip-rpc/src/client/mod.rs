@@ -42,6 +42,7 @@ pub use channel::Channel;
 pub use hash_by::HashBy;
 pub use hedge::Hedge;
 pub use iip_core::balance::EndpointState;
+pub use iip_core::client::CloseReport;
 pub use iip_core::conn::Usage;
 pub use invoke::{bidi_streaming, client_streaming, server_streaming, unary};
 pub use retry::Retry;

@@ -1,8 +1,8 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use iip_core::Error;
 use iip_core::balance::{Balancer, EndpointId, EndpointState, Pick, Picked, Verdict};
-use iip_core::client::Client;
+use iip_core::client::{Client, CloseReport};
 use iip_core::conn::{Connection, Usage};
 
 use crate::Status;
@@ -59,6 +59,13 @@ impl Destination {
         match self {
             Self::One(client) => client.usage(),
             Self::Many(balancer) => balancer.usage(),
+        }
+    }
+
+    pub(super) async fn close_within(&self, grace: Duration) -> CloseReport {
+        match self {
+            Self::One(client) => client.close_within(grace).await,
+            Self::Many(balancer) => balancer.close_within(grace).await,
         }
     }
 }

@@ -192,9 +192,33 @@ impl ServerBuilder {
         self.set(|core| core.statistics(access))
     }
 
+    /// How long the server goes on as before when it is told to stop, but for [`ServerHandle::is_ready`], which health
+    /// checks tell; default 0, at most a day. About 5 s where a load balancer needs that long to notice. The grace begins
+    /// after it.
+    ///
+    /// [`ServerHandle::is_ready`]: crate::server::ServerHandle::is_ready
+    pub fn pre_stop(self, time: Duration) -> Self {
+        self.set(|core| core.pre_stop(time))
+    }
+
+    /// How old a connection may get, give or take a tenth, so that those made together do not end together; default
+    /// without limit. Then it is ended as when the server stops: its client makes its calls on another connection, which
+    /// may lead to another server of the same name, and calls in progress go on for `grace`.
+    pub fn max_connection_age(self, age: Duration, grace: Duration) -> Self {
+        self.set(|core| core.max_connection_age(age, grace))
+    }
+
     /// Also serves this listener. May be given several times.
     pub fn listener(self, listener: impl Into<Listener>) -> Self {
         self.set(|core| core.listener(listener))
+    }
+
+    /// Serves the listeners that a service manager has passed to the process, see [`Listener::inherited`]. Where it has
+    /// passed some, [`bind`](Self::bind) does not listen on its address; where it has not, because the program was started
+    /// by hand, `bind` does.
+    #[cfg(feature = "inherited")]
+    pub fn inherited(self) -> Self {
+        self.set(Core::inherited)
     }
 
     /// Listens on `address` (`127.0.0.1:9090`, `unix:///run/app.sock`, …), besides the listeners given, and makes the

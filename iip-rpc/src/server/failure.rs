@@ -25,6 +25,7 @@ pub(super) fn of_framework(failure: &Failure, enveloped: bool) -> Payload {
             ),
             Failure::Panicked => panicked(),
             Failure::Cancelled => cancelled(),
+            Failure::Draining => Status::unavailable("draining: the server is stopping"),
             _ => Status::unavailable("the server stopped before the method ended"),
         };
         return failed(&status, false, true);

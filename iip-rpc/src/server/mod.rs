@@ -19,8 +19,8 @@ pub use async_trait::async_trait;
 pub use builder::ServerBuilder;
 pub use iip_core::server::{
     AdmissionStats, ChannelFigures, ConnectionFigures, ConnectionLimits, Figures, FrameReceiver,
-    FrameSender, Handler, HandlerError, Incoming, Listener, Load, Peer, Report, Statistics,
-    StatisticsAccess, StreamHandler, handler_fn,
+    FrameSender, Handler, HandlerError, Incoming, Listener, Load, Peer, Report, ServerHandle,
+    Statistics, StatisticsAccess, StreamHandler, handler_fn,
 };
 pub use iip_core::session::{DurationRange, Durations, Traffic};
 pub use iip_core::transport::PeerAddr;

@@ -3,7 +3,7 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use iip_core::server::{Report, Server as Core, Statistics};
+use iip_core::server::{Report, Server as Core, ServerHandle, Statistics};
 use iip_core::transport::Address;
 
 /// A server that is bound and not yet serving: its address is known, and clients that connect wait for it.
@@ -41,7 +41,12 @@ impl Server {
         self.core.statistics()
     }
 
-    /// Serves until the future is dropped.
+    /// What stops the server from elsewhere, and tells whether it is ready.
+    pub fn handle(&self) -> ServerHandle {
+        self.core.handle()
+    }
+
+    /// Serves until the future is dropped, or the server is stopped through its [`handle`](Self::handle).
     ///
     /// # Errors
     ///
@@ -56,9 +61,11 @@ impl Server {
         Ok(())
     }
 
-    /// Serves until `signal` is ready, whatever it yields, and then stops without losing a call: closes the listeners,
-    /// tells clients to place their calls elsewhere, answers every request that was accepted, and closes each
-    /// connection when nothing is in flight on it. Calls that still run after `grace` are answered with `UNAVAILABLE`.
+    /// Serves until `signal` is ready, whatever it yields, or [`handle`](Self::handle) says so, and then stops without
+    /// losing a call: closes the listeners, tells clients to place their calls elsewhere, answers every request that was
+    /// accepted, and closes each connection when nothing is in flight on it. 2 s before `grace` is over, or at half of it
+    /// if that is later, streams that still run are ended with `UNAVAILABLE` (`draining`), and calls at its end; requests
+    /// that come later are refused, so that their callers know that they did not run. Everything is over 5 s after that.
     ///
     /// # Errors
     ///

@@ -49,6 +49,7 @@ async fn a_server_that_stops_ends_streams_at_its_grace() {
         if grace.is_zero() {
             let status = notes.message().await.unwrap_err();
             assert_eq!(status.code(), Code::Unavailable);
+            assert!(status.message().starts_with("draining"), "{status}");
             out.closed().await;
         } else {
             // What was begun goes on.
@@ -57,7 +58,9 @@ async fn a_server_that_stops_ends_streams_at_its_grace() {
             out.finish().await.unwrap();
             assert_eq!(notes.message().await.unwrap(), None);
         }
-        serving.await.unwrap().unwrap();
+        let report = serving.await.unwrap().unwrap();
+        assert_eq!(report.cut_streams, usize::from(grace.is_zero()));
+        assert!(report.is_clean());
         idle(&streams.1).await;
     }
 }

@@ -11,6 +11,7 @@ mod names;
 mod options;
 mod reference;
 mod repository;
+mod restarts;
 mod streaming;
 mod tidy;
 mod unused;

@@ -94,6 +94,7 @@ fn links_between_documents_lead_somewhere() {
         "CHANGELOG.md",
         "docs/balancing.md",
         "docs/from-tonic.md",
+        "docs/operations.md",
         "docs/protocol.md",
         "examples/README.md",
         "docs/interop.md",

@@ -383,6 +383,11 @@ impl ClientSession {
         self.draining || self.closing || self.stuck
     }
 
+    /// Whether one of the two said that it takes no more calls here.
+    pub fn is_dismissed(&self) -> bool {
+        self.draining || self.closing
+    }
+
     /// Gives back memory that a burst needed.
     pub fn shrink(&mut self) {
         self.output.shrink();

@@ -26,6 +26,9 @@ impl<L: Lookup> ServerSession<L> {
         let answer = match path {
             control::NEW_CHANNEL => {
                 self.take_control(now)?;
+                if self.profile == Profile::Plain {
+                    self.begin_round_trip(now);
+                }
                 self.grant()
             }
             control::DELETE_CHANNEL => {
@@ -136,7 +139,7 @@ impl<L: Lookup> ServerSession<L> {
         self.arm(Some(self.last_activity + self.limits.idle_timeout));
         match self.drain {
             Drain::No => {}
-            Drain::Announced { .. } => self.announce_drain(),
+            Drain::Announced | Drain::Refusing => self.push_drain(),
             Drain::Done => {
                 self.output.push_ready(call, &framing, &[], false, true);
             }
@@ -162,6 +165,7 @@ impl<L: Lookup> ServerSession<L> {
         if last {
             // The client will place no further call and wants the connection to end when it is idle.
             self.channels.entry(id).reception = Reception::Nowhere;
+            self.acknowledged = true;
             self.finish();
         }
         Ok(())
@@ -174,11 +178,7 @@ impl<L: Lookup> ServerSession<L> {
                     self.take_control(self.last_activity)?;
                     self.push_urgent(&ConnectionEvent::Pong(token));
                 }
-                ConnectionEvent::Ack => {
-                    if let Drain::Announced { acknowledged } = &mut self.drain {
-                        *acknowledged = true;
-                    }
-                }
+                ConnectionEvent::Ack => self.acknowledged |= self.drain != Drain::No,
                 ConnectionEvent::Window {
                     channel,
                     seq,
@@ -217,51 +217,6 @@ impl<L: Lookup> ServerSession<L> {
             self.output
                 .push_urgent(call, &event_framing(seq), &records, self.events_opened);
         }
-    }
-
-    pub(super) fn announce_drain(&mut self) {
-        self.drain = Drain::Announced {
-            acknowledged: false,
-        };
-        let text = String::from("the server is stopping");
-        self.push_event(&ConnectionEvent::GoAway { code: 0, text });
-    }
-
-    /// Tells the client to place its calls elsewhere. What arrives is still served until [`is_drained`](Self::is_drained).
-    pub fn drain(&mut self) {
-        if self.drain == Drain::No {
-            self.announce_drain();
-            self.arm(Some(self.last_activity + QUIESCENT));
-        }
-    }
-
-    /// Whether [`drain`](Self::drain) was called, or the connection drains by itself.
-    pub fn is_draining(&self) -> bool {
-        self.drain != Drain::No
-    }
-
-    /// Whether the connection may be closed without losing a call: nothing is in flight, no response waits for its
-    /// client's credit, and the client has acknowledged that it places no more here (a native one) or has been quiet for 100 ms (a plain one).
-    pub fn is_drained(&self, now: Instant) -> bool {
-        let idle = self.in_flight == 0
-            && self.queued == 0
-            && self.incomplete == 0
-            && self.output.waiting() == 0;
-        idle && match self.drain {
-            Drain::No => false,
-            Drain::Announced { acknowledged: true } | Drain::Done => true,
-            Drain::Announced { .. } => {
-                self.events_channel.is_none()
-                    && now.saturating_duration_since(self.last_activity) >= QUIESCENT
-            }
-        }
-    }
-
-    /// The last word of a drained connection, or of one whose grace is over: completes the event stream. Requests that
-    /// still arrive are refused.
-    pub fn finish(&mut self) {
-        self.push_event_records(Vec::new(), true);
-        self.drain = Drain::Done;
     }
 
     pub(super) fn fail(&mut self, violation: Violation) {

@@ -1,3 +1,4 @@
+use super::drain::stopping;
 use super::state::*;
 use std::time::Instant;
 
@@ -122,6 +123,9 @@ impl<L: Lookup> ServerSession<L> {
         }
         if next == MessageState::Idle && self.profile == Profile::Plain {
             self.settle(id);
+            if id != ChannelId::ZERO {
+                self.end_round_trip(now);
+            }
         }
         Ok(())
     }
@@ -232,9 +236,8 @@ impl<L: Lookup> ServerSession<L> {
             envelope,
             arrived: now,
         };
-        if matches!(self.drain, Drain::Done) {
-            let answer = ErrorReply::new(ErrorReply::DRAINING, "the server is stopping");
-            return self.refuse_request(id, last, counted, request.path, &answer, now);
+        if self.refuses() {
+            return self.refuse_request(id, last, counted, request.path, &stopping(), now);
         }
         if self.output.waiting() > self.limits.receive_budget {
             let text = "too many replies wait for this connection's client (receive_budget)";
@@ -514,6 +517,16 @@ impl<L: Lookup> ServerSession<L> {
         let data = Bytes::from(answer.to_json());
         self.enqueue(id, Pending::Answer { path, data, route }, true);
         Ok(())
+    }
+
+    /// The same for a request that is still arriving.
+    pub(super) fn refuse_assembling(&mut self, id: ChannelId, answer: &ErrorReply, now: Instant) {
+        let reception = std::mem::take(&mut self.channels.entry(id).reception);
+        if let Reception::Assembly(assembling) = reception {
+            let request = self.end_assembling(id, *assembling).1;
+            let route = request.route as u32;
+            let _ = self.refuse_request(id, false, route, request.path, answer, now);
+        }
     }
 }
 

@@ -27,9 +27,6 @@ pub(super) const MAX_GRANTED: u32 = 1 << 20;
 /// Waiting requests smaller than this are copied: a quarter of the largest read buffer that one of them can keep alive.
 const MAX_COPIED: usize = 16 * 1024;
 
-/// How long a plain connection must be quiet before a draining server closes it: its client cannot be told.
-pub(super) const QUIESCENT: Duration = Duration::from_millis(100);
-
 /// The server's side of one connection, as a pure state machine: bytes and the time go in, events and bytes come
 /// out. It answers the `/sys/…` paths itself.
 #[derive(Debug)]
@@ -73,8 +70,15 @@ pub struct ServerSession<L> {
     pub(super) idle_end: Option<Instant>,
     pub(super) next_timer: Option<Instant>,
     pub(super) drain: Drain,
-    /// When a client that was told of the drain is taken to have acknowledged it.
+    pub(super) drain_times: Option<Box<DrainTimes>>,
+    /// No further call comes: the client said so, or took too long to.
+    pub(super) acknowledged: bool,
     pub(super) acknowledge_by: Option<Instant>,
+    /// Since when nothing is in flight, once that matters.
+    pub(super) quiet_since: Option<Instant>,
+    /// Of a plain client: see [`begin_round_trip`](Self::begin_round_trip).
+    pub(super) turned_at: Option<Instant>,
+    pub(super) round_trip: Option<Duration>,
     /// Since when more is unsent than the hard limit, and what had gone out by then.
     pub(super) overfull: Option<(Instant, u64)>,
     pub(super) eof: bool,
@@ -83,16 +87,36 @@ pub struct ServerSession<L> {
     pub(super) ended: Option<Ended>,
 }
 
+/// How a connection is ended without losing a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Drain {
     No,
-    /// GOAWAY was sent.
-    Announced {
-        /// By the client, or because it took too long to say so.
-        acknowledged: bool,
-    },
-    /// The event stream was completed, if there was one: nothing more is sent on it, and requests are refused.
+    /// GOAWAY was sent. What arrives is served.
+    Announced,
+    /// The grace is over: what arrives is refused.
+    Refusing,
+    /// The event stream was completed, if there was one: nothing more is sent on it, and what arrives is refused.
     Done,
+}
+
+/// What is to happen when, on a connection that drains or is to.
+#[derive(Debug, Default)]
+pub(super) struct DrainTimes {
+    /// When the connection is old enough, and the grace that it then has.
+    pub(super) age: Option<(Instant, Duration)>,
+    pub(super) streams: Option<Instant>,
+    pub(super) grace: Option<Instant>,
+    pub(super) close: Option<Instant>,
+}
+
+impl DrainTimes {
+    pub(super) fn next(&self) -> Option<Instant> {
+        let age = self.age.map(|(at, _)| at);
+        [age, self.streams, self.grace, self.close]
+            .into_iter()
+            .flatten()
+            .min()
+    }
 }
 
 /// The typed route that was looked up last. A connection calls few methods, mostly the same again, and comparing a path
@@ -266,7 +290,12 @@ impl<L: Lookup> ServerSession<L> {
             idle_end: None,
             next_timer: None,
             drain: Drain::No,
+            drain_times: None,
+            acknowledged: false,
             acknowledge_by: None,
+            quiet_since: None,
+            turned_at: None,
+            round_trip: None,
             overfull: None,
             eof: false,
             deferred: false,

@@ -1,3 +1,4 @@
+use super::drain::ACK_GRACE;
 use super::state::*;
 use std::time::{Duration, Instant};
 
@@ -5,9 +6,6 @@ use crate::session::channel::{CallId, Profile};
 use crate::session::control::ErrorReply;
 use crate::session::error::{Ended, Violation};
 use crate::session::event::{Lookup, ServerEvent};
-
-/// How long a client may take to acknowledge that its connection ends (`docs/protocol.md`, section 9.4).
-const ACK_GRACE: Duration = Duration::from_secs(5);
 
 /// How long a peer may read nothing while more waits for it than the hard limit.
 const OVERFULL_GRACE: Duration = Duration::from_secs(2);
@@ -96,50 +94,20 @@ impl<L: Lookup> ServerSession<L> {
             }
         }
         for id in late {
-            let channel = self.channels.entry(id);
-            if let Reception::Assembly(assembling) = std::mem::take(&mut channel.reception) {
-                let starved = self.pool.waits(id);
-                let request = self.end_assembling(id, *assembling).1;
-                let answer = if starved {
-                    let text = "no credit for the rest of the request in time (receive_budget)";
-                    ErrorReply::new(ErrorReply::OVERLOADED, text)
-                } else {
-                    let text =
-                        "the request did not arrive in time (assembly_timeout, assembly_stall)";
-                    ErrorReply::new(ErrorReply::DEADLINE_EXCEEDED, text)
-                };
-                let _ = self.refuse_request(
-                    id,
-                    false,
-                    request.route as u32,
-                    request.path,
-                    &answer,
-                    now,
-                );
-            }
+            let answer = if self.pool.waits(id) {
+                let text = "no credit for the rest of the request in time (receive_budget)";
+                ErrorReply::new(ErrorReply::OVERLOADED, text)
+            } else {
+                let text = "the request did not arrive in time (assembly_timeout, assembly_stall)";
+                ErrorReply::new(ErrorReply::DEADLINE_EXCEEDED, text)
+            };
+            self.refuse_assembling(id, &answer, now);
         }
         self.arm(next);
-        if self.drain != Drain::No && self.events_channel.is_none() {
-            self.arm(Some(now + QUIESCENT));
-        }
         if self.profile == Profile::Native {
             self.check_idle(now);
-            self.check_acknowledged(now);
         }
-    }
-
-    /// Goes on without a client that does not acknowledge the drain, and would keep its connection for as long as it says
-    /// anything at all.
-    fn check_acknowledged(&mut self, now: Instant) {
-        if let (Drain::Announced { acknowledged }, Some(_)) = (&mut self.drain, self.events_channel)
-            && !*acknowledged
-        {
-            let by = *self.acknowledge_by.get_or_insert(now + ACK_GRACE);
-            *acknowledged = by <= now;
-            if by > now {
-                self.arm(Some(by));
-            }
-        }
+        self.check_drain(now);
     }
 
     fn check_idle(&mut self, now: Instant) {

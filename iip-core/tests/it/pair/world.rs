@@ -379,6 +379,7 @@ impl World {
                 ServerEvent::Expired { .. } | ServerEvent::Stalled { .. } => {
                     panic!("no time passes")
                 }
+                ServerEvent::EndStreams | ServerEvent::GraceOver => panic!("no drain was begun"),
                 ServerEvent::Writable { .. } => {}
             }
         }

@@ -9,7 +9,9 @@ use iip_core::session::{
 };
 
 use super::connection::path;
-use super::message::{CANCELLED, DEADLINE_EXCEEDED, Name, Reader, chunk, head, pieces};
+use super::message::{
+    CANCELLED, DEADLINE_EXCEEDED, Name, Reader, UNAVAILABLE, chunk, head, pieces,
+};
 use super::plan::{Shape, Stall};
 use super::recorder::{Outcome, Promise};
 use super::world::{Caller, State, World};
@@ -247,8 +249,8 @@ impl World {
             return;
         }
         let outcome = match caller.reader.trailer {
-            Some((CANCELLED | DEADLINE_EXCEEDED, true)) => Outcome::NotProcessed,
-            Some((CANCELLED | DEADLINE_EXCEEDED, false)) => Outcome::Unknown,
+            Some((CANCELLED | DEADLINE_EXCEEDED | UNAVAILABLE, true)) => Outcome::NotProcessed,
+            Some((CANCELLED | DEADLINE_EXCEEDED | UNAVAILABLE, false)) => Outcome::Unknown,
             // What was given up is cut short.
             None if caller.cancelled => Outcome::Unknown,
             _ => Outcome::Done,
@@ -350,7 +352,7 @@ impl World {
 /// What a refusal says of the call.
 fn refused(reply: &ErrorReply) -> Outcome {
     match reply.code {
-        ErrorReply::DEADLINE_EXCEEDED => Outcome::Unknown,
+        ErrorReply::DEADLINE_EXCEEDED | ErrorReply::HANDLER_FAILED => Outcome::Unknown,
         _ => Outcome::NotProcessed,
     }
 }

@@ -9,7 +9,8 @@ use iip_core::session::{CallId, ErrorReply, MESSAGE_COST, Payload, ServerEvent};
 
 use super::connection::{Connection, Handler};
 use super::message::{
-    CANCELLED, DEADLINE_EXCEEDED, NOT_FOUND, Name, OK, Reader, chunk, head, pieces, trailer,
+    CANCELLED, DEADLINE_EXCEEDED, NOT_FOUND, Name, OK, Reader, UNAVAILABLE, chunk, head, pieces,
+    trailer,
 };
 use super::plan::{CallPlan, Ending, Plan, Shape};
 use super::recorder::Promise;
@@ -138,9 +139,38 @@ impl World {
                         connection.handlers[at].waits = false;
                     }
                 }
+                ServerEvent::EndStreams => self.cut_short(index, false),
+                ServerEvent::GraceOver => self.cut_short(index, true),
             }
         }
         self.end_connection(index);
+    }
+
+    /// The grace of a drain is over, or nearly: handlers that still run are ended, of streams or all of them.
+    fn cut_short(&mut self, index: usize, all: bool) {
+        let connection = &mut self.connections[index];
+        let (cut, kept) = std::mem::take(&mut connection.handlers)
+            .into_iter()
+            .partition(|handler| {
+                let shape = self.plan.calls[handler.call].shape;
+                all || !matches!(shape, Shape::Raw | Shape::Unary)
+            });
+        connection.handlers = kept;
+        let cut: Vec<Handler> = cut;
+        for handler in cut {
+            self.recorder.count.cut_short += 1;
+            if all && self.plant.forgets_answer() {
+                continue;
+            }
+            if self.plan.calls[handler.call].shape == Shape::Raw {
+                let stopped = ErrorReply::new(ErrorReply::HANDLER_FAILED, "the server stopped");
+                connection.server.refuse(handler.id, &stopped);
+            } else {
+                let answer = trailer(UNAVAILABLE, !handler.started);
+                let answer = Payload::from(Bytes::from(answer));
+                connection.server.abort(handler.id, answer);
+            }
+        }
     }
 
     /// A first frame, or a whole request.

@@ -12,6 +12,7 @@ pub(super) const OK: u8 = 0;
 pub(super) const CANCELLED: u8 = 1;
 pub(super) const DEADLINE_EXCEEDED: u8 = 4;
 pub(super) const NOT_FOUND: u8 = 5;
+pub(super) const UNAVAILABLE: u8 = 14;
 
 const LARGEST: usize = 256 * 1024;
 

@@ -87,6 +87,8 @@ pub(super) struct Plan {
     pub(super) fault: Fault,
     /// The server stops, and says so, at this step.
     pub(super) drain: Option<u32>,
+    /// The grace that calls have then.
+    pub(super) grace: Option<Duration>,
     /// Most bytes that a socket takes or gives at a time, in each direction.
     pub(super) pace: [usize; 2],
     pub(super) limits: Limits,
@@ -124,6 +126,7 @@ impl Plan {
             calls,
             fault,
             drain: (rng.u8(..4) == 0).then(|| rng.u32(..400)),
+            grace: (rng.u8(..4) > 0).then(|| Duration::from_micros(some(rng, 0..17))),
             pace,
             limits,
             budget,

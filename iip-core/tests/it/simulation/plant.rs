@@ -14,6 +14,10 @@ pub(super) enum Bug {
     ReusedTombstone,
     /// A call is answered twice.
     DoubleAnswer,
+    /// A server that stops ends a connection without waiting for the acknowledgement of its client.
+    HastyEnd,
+    /// A server that stops does not answer a call that outlasts the grace.
+    UnansweredCut,
 }
 
 /// Acts on one of the opportunities of its world.
@@ -59,6 +63,18 @@ impl Plant {
         }
         self.acted = true;
         true
+    }
+
+    /// A draining connection has nothing in flight; whether it is `drained` says the session.
+    pub(super) fn ends_hastily(&mut self, drained: bool) -> bool {
+        let hasty = self.bug == Some(Bug::HastyEnd);
+        self.acted |= hasty && !drained;
+        hasty
+    }
+
+    /// A call outlasts the grace.
+    pub(super) fn forgets_answer(&mut self) -> bool {
+        self.bug == Some(Bug::UnansweredCut) && !std::mem::replace(&mut self.acted, true)
     }
 
     /// What a side sends, whole frames.

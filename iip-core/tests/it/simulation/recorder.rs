@@ -30,6 +30,8 @@ pub(super) enum Promise {
     Progress,
     /// Two correct peers find nothing wrong with each other.
     Peace,
+    /// A server that stops in an orderly way loses no call: each is answered, or its caller knows that it did not run.
+    Drain,
     /// In the end everything was given back.
     Return,
 }
@@ -79,6 +81,8 @@ pub(super) struct Count {
     pub(super) grants: usize,
     pub(super) cuts: usize,
     pub(super) drains: usize,
+    /// Calls that were answered because the grace of a drain was over.
+    pub(super) cut_short: usize,
     pub(super) stalls: usize,
     pub(super) steps: usize,
     /// Seeds in which the planted bug had an effect.
@@ -98,6 +102,7 @@ impl Count {
         self.grants += other.grants;
         self.cuts += other.cuts;
         self.drains += other.drains;
+        self.cut_short += other.cut_short;
         self.stalls += other.stalls;
         self.steps += other.steps;
         self.planted += other.planted;

@@ -20,7 +20,11 @@ impl World {
         let connection = &mut self.connections[index];
         // What a client that is gone has sent may still arrive, and so may what a server has.
         let no_more = connection.client_gone && connection.to_server.is_empty();
-        if !connection.server_gone && (connection.server.ended().is_some() || no_more) {
+        // What a server has said when it ends by itself still goes out.
+        let closes = connection.server.ended() == Some(&Ended::Locally);
+        connection.finished |= closes;
+        let ended = connection.server.ended().is_some() && !closes;
+        if !connection.server_gone && (ended || no_more) {
             connection.server.end(Ended::ByPeer);
             connection.server_gone = true;
             connection.handlers.clear();
@@ -30,13 +34,6 @@ impl World {
             && connection.server_out.is_empty();
         let no_more = (connection.server_gone || flushed) && connection.to_client.is_empty();
         if !connection.client_gone && no_more {
-            if flushed && !connection.cut && !connection.silent {
-                let lost = self.callers.iter().any(|caller| caller.waits_on(index));
-                self.recorder.expect(!lost, Promise::Progress, || {
-                    "a call was lost in an orderly end".into()
-                });
-            }
-            let connection = &mut self.connections[index];
             connection.client.handle_eof();
             connection.client_gone = true;
             self.lose(index);
@@ -52,10 +49,22 @@ impl World {
                 continue;
             }
             let caller = self.callers.swap_remove(at);
-            let outcome = match self.connections[index].client.may_have_run(caller.id) {
+            let connection = &mut self.connections[index];
+            let outcome = match connection.client.may_have_run(caller.id) {
                 true => Outcome::Unknown,
                 false => Outcome::NotSent,
             };
+            let orderly = connection.finished && !connection.cut && !connection.silent;
+            // What its caller does not take, or a handler that it does not wait for, may outlast everything.
+            let plan = &self.plan.calls[caller.call];
+            let lost = orderly && outcome == Outcome::Unknown && !plan.is_stuck();
+            self.recorder.expect(!lost, Promise::Drain, || {
+                let shape = plan.shape;
+                format!(
+                    "call {} ({shape:?}) was lost in an orderly end",
+                    caller.call
+                )
+            });
             self.conclude(&caller, outcome, true);
         }
     }

@@ -160,7 +160,7 @@ impl World {
                 moves.push(Move::GiveUp(index));
             }
         }
-        for (index, connection) in self.connections.iter().enumerate() {
+        for (index, connection) in self.connections.iter_mut().enumerate() {
             if !connection.client_gone {
                 if connection.client.has_output() || !connection.client_out.is_empty() {
                     moves.push(Move::WriteClient(index));
@@ -192,13 +192,12 @@ impl World {
                     moves.push(Move::Answer(index, at));
                 }
             }
-            let server = &connection.server;
-            if server.is_draining()
-                && !connection.finished
-                && !server.has_output()
-                && server.is_drained(self.now)
-            {
-                moves.push(Move::Finish(index));
+            let server = &mut connection.server;
+            if server.is_draining() && !connection.finished && !server.has_output() {
+                let drained = server.is_drained(self.now);
+                if drained || server.in_flight() == 0 && self.plant.ends_hastily(drained) {
+                    moves.push(Move::Finish(index));
+                }
             }
         }
         if !self.drained && self.plan.drain.is_some_and(|at| at <= self.step) {
@@ -262,7 +261,7 @@ impl World {
                 self.drained = true;
                 self.recorder.count.drains += 1;
                 if let Some(connection) = self.connections.last_mut() {
-                    connection.server.drain();
+                    connection.server.drain(self.plan.grace, self.now);
                 }
             }
             Move::Finish(index) => {
