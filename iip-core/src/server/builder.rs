@@ -6,9 +6,11 @@ use std::time::Duration;
 use super::admission::{Admission, ConnectionLimits};
 use super::books::Books;
 use super::connections::Connections;
+use super::gate::Gate;
 use super::handler::{Frames, Handler, RawRoute, StreamHandler, Whole};
 use super::listener::Listener;
 use super::meters::Meters;
+use super::overload::Overload;
 use super::route::{Route, Router};
 use super::serve::Server;
 use super::shared::ServerCore;
@@ -36,6 +38,7 @@ pub struct ServerBuilder {
     run_limit: Duration,
     write_stall: Duration,
     max_in_flight: usize,
+    overload: Overload,
     receive_budget: usize,
     listeners: Vec<Listener>,
     statistics: StatisticsAccess,
@@ -54,6 +57,7 @@ impl Default for ServerBuilder {
             run_limit: super::handler::RAW_RUN_LIMIT,
             write_stall: Duration::from_secs(10),
             max_in_flight: 10_000,
+            overload: Overload::default(),
             receive_budget: default_receive_budget(
                 std::fs::read_to_string("/proc/meminfo").ok().as_deref(),
             ),
@@ -158,10 +162,19 @@ impl ServerBuilder {
     }
 
     /// Calls in progress over all connections, those that are answered at once not counted; default 10,000. Beyond it
-    /// native calls are refused with code 109 before anything is decoded.
+    /// native calls are refused with code 109 before anything is decoded, sheddable ones ([`Criticality`](super::Criticality))
+    /// beyond three quarters of it.
     #[must_use]
     pub fn max_in_flight(mut self, calls: usize) -> Self {
         self.max_in_flight = calls;
+        self
+    }
+
+    /// What becomes of calls that cannot be taken at once: limits of a connection, a limit that follows what the server can
+    /// do, calls that wait. Default: none wait, and no limit moves.
+    #[must_use]
+    pub fn overload(mut self, settings: Overload) -> Self {
+        self.overload = settings;
         self
     }
 
@@ -233,12 +246,11 @@ impl ServerBuilder {
             default_timeout: self.default_timeout,
             run_limit: self.run_limit,
             write_stall: self.write_stall,
-            max_in_flight: self.max_in_flight,
+            gate: Gate::new(self.max_in_flight, &self.overload, now()),
             receive_budget: self.receive_budget,
             held: AtomicUsize::new(0),
             max_abandoned: self.limits.max_abandoned,
             max_unread: self.limits.max_message,
-            running: AtomicUsize::new(0),
             cut: AtomicUsize::new(0),
             books: Books::new(now(), meters),
         };

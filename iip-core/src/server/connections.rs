@@ -164,6 +164,11 @@ impl Connections {
                         state.session.abort(call, payload);
                     }
                 }
+                let waiting: Vec<_> = state.waiting.keys().copied().collect();
+                for call in waiting {
+                    shared.forget_waiting(state, call);
+                    state.session.refuse(call, &stopping());
+                }
                 refuse_waiting(&mut state.session);
                 state.session.finish();
                 state.session.end(Ended::Locally);
@@ -231,11 +236,14 @@ fn refuse_waiting(session: &mut ServerSession<Paths>) {
         }
         for event in events.drain(..) {
             if let ServerEvent::Request { call, .. } | ServerEvent::Cancelled { call, .. } = event {
-                let reply = ErrorReply::new(ErrorReply::DRAINING, "the server is stopping");
-                session.refuse(call, &reply);
+                session.refuse(call, &stopping());
             }
         }
     }
+}
+
+fn stopping() -> ErrorReply {
+    ErrorReply::new(ErrorReply::DRAINING, "the server is stopping")
 }
 
 /// One connection's place in the books, given up when its task ends in whatever way.
@@ -255,6 +263,7 @@ impl Drop for Connection {
         for running in state.running.values() {
             running.abort.abort();
         }
+        self.shared.forget_all_waiting(&mut state);
         let ended = state.session.ended().cloned();
         drop(state);
         if let Some(Ended::Violation(violation)) = ended {

@@ -1,27 +1,35 @@
 //! Accepts connections and answers requests, by path.
 
 mod acceptor;
+mod adaptive;
 mod admission;
 mod books;
 mod builder;
 mod connections;
 mod dispatch;
 mod frames;
+mod gate;
 mod handler;
 mod handler_error;
 mod listener;
 mod meters;
+mod overload;
 mod placement;
 mod route;
 mod serve;
+mod service_time;
 mod shared;
 mod statistics;
 mod statistics_paths;
 mod statistics_text;
 mod task;
+mod turn;
+mod waiting;
 
 #[cfg(test)]
 mod acceptor_tests;
+#[cfg(test)]
+mod adaptive_tests;
 #[cfg(test)]
 mod admission_tests;
 #[cfg(test)]
@@ -37,7 +45,11 @@ mod meters_tests;
 #[cfg(test)]
 mod placement_tests;
 #[cfg(test)]
+mod service_time_tests;
+#[cfg(test)]
 mod statistics_tests;
+#[cfg(test)]
+mod waiting_tests;
 
 pub use acceptor::AcceptStats;
 pub use admission::{AdmissionStats, ConnectionLimits};
@@ -47,6 +59,7 @@ pub use frames::{FrameReceiver, FrameSender};
 pub use handler::{FutureRunner, Handler, StreamHandler, handler_fn};
 pub use handler_error::HandlerError;
 pub use listener::Listener;
+pub use overload::{AdaptiveLimit, Criticality, Overload, OverloadStats, Terms};
 pub use route::{Failure, Incoming, Peer, Reply, Route, Runner};
 pub use serve::{Report, Server};
 pub use statistics::{ChannelFigures, ConnectionFigures, Load, Statistics, StatisticsAccess};

@@ -7,10 +7,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::frames::{FrameReceiver, FrameSender, Inbound};
+use super::overload::Terms;
 use super::placement::Placement;
+use super::service_time::ServiceTime;
 use crate::session::{Delivery, Encodings, ErrorReply, Format, Lookup, Payload, RouteInfo};
 use crate::transport::PeerAddr;
 use crate::wire::Path;
+
+/// Waiting requests smaller than this are copied: a quarter of the largest read buffer that one of them can keep alive.
+const MAX_COPIED: usize = 16 * 1024;
 
 /// What a server does with the requests of one path. Raw handlers and typed methods are both routes.
 pub trait Route: Send + Sync + 'static {
@@ -23,6 +28,13 @@ pub trait Route: Send + Sync + 'static {
     /// A place for calls to run in. Each connection makes one for each route it uses, and uses it for call after call;
     /// a call that is not finished at once takes it along into a task.
     fn runner(&self) -> Pin<Box<dyn Runner>>;
+
+    /// What is to be known of a request before its turn. Asked only while the server has nearly as many calls as it may,
+    /// so that it should be cheap: nothing is decoded for it that need not be.
+    fn terms(&self, request: &Incoming) -> Terms {
+        let _ = request;
+        Terms::default()
+    }
 
     /// The answer when the framework ends a call itself. `native`: to a native peer, in this route's format.
     fn failure(&self, failure: &Failure, native: bool) -> Payload;
@@ -137,6 +149,16 @@ impl Incoming {
         self.take_frames()
     }
 
+    /// Copies what is small: it may wait for long, and would keep the memory of everything that was read with it.
+    pub(super) fn detach(&mut self) {
+        if self.data.len() < MAX_COPIED {
+            self.data = Bytes::copy_from_slice(&self.data);
+        }
+        if let Some(path) = &mut self.path {
+            *path = Path::new(path.as_str()).unwrap_or(Path::ROOT);
+        }
+    }
+
     pub(super) fn take_frames(&mut self) -> (FrameReceiver, FrameSender) {
         let inbound = self.inbound.take();
         let first = std::mem::take(&mut self.data);
@@ -181,6 +203,8 @@ impl From<Payload> for Reply {
 pub enum Failure {
     /// The deadline passed.
     Expired,
+    /// The deadline passed before the handler was begun, which it never is.
+    ExpiredWaiting,
     /// The handler panicked.
     Panicked,
     /// The server's grace is over, and the handler was aborted.
@@ -192,7 +216,9 @@ pub enum Failure {
 impl Failure {
     pub(super) fn reply(&self) -> ErrorReply {
         match self {
-            Self::Expired => ErrorReply::new(ErrorReply::DEADLINE_EXCEEDED, "the deadline passed"),
+            Self::Expired | Self::ExpiredWaiting => {
+                ErrorReply::new(ErrorReply::DEADLINE_EXCEEDED, "the deadline passed")
+            }
             Self::Panicked => ErrorReply::new(ErrorReply::NO_RESPONSE, "handle no response"),
             Self::Aborted => ErrorReply::new(
                 ErrorReply::HANDLER_FAILED,
@@ -210,6 +236,7 @@ impl Failure {
 pub(super) struct Entry {
     pub(super) route: Arc<dyn Route>,
     pub(super) placement: Placement,
+    pub(super) service_time: ServiceTime,
     info: RouteInfo,
 }
 
@@ -250,7 +277,7 @@ impl Router {
         self.statistics = Some(self.entries.len());
     }
 
-    fn is_statistics(&self, index: usize) -> bool {
+    pub(super) fn is_statistics(&self, index: usize) -> bool {
         self.statistics.is_some_and(|first| index >= first)
     }
 
@@ -292,6 +319,7 @@ impl Router {
         self.entries.push(Entry {
             route,
             placement: Placement::default(),
+            service_time: ServiceTime::default(),
             info,
         });
         index

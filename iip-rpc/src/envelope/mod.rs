@@ -6,6 +6,7 @@ mod frames;
 mod head;
 mod message;
 mod pack;
+mod peek;
 mod reader;
 mod record;
 mod trailer;
@@ -20,6 +21,8 @@ mod message_tests;
 #[cfg(all(test, any(feature = "gzip", feature = "lz4", feature = "zstd")))]
 mod pack_tests;
 #[cfg(test)]
+mod peek_tests;
+#[cfg(test)]
 mod reader_tests;
 #[cfg(test)]
 mod vectors_tests;
@@ -32,6 +35,7 @@ pub(crate) use frames::{FrameReader, Item};
 pub(crate) use head::Head;
 pub(crate) use message::MessageBytes;
 pub(crate) use pack::pack;
+pub(crate) use peek::Peek;
 pub(crate) use reader::{Direction, read};
 pub(crate) use trailer::Trailer;
 pub(crate) use writer::{cut, write};

@@ -19,15 +19,17 @@ pub(super) fn panicked() -> Status {
 pub(super) fn of_framework(failure: &Failure, enveloped: bool) -> Payload {
     if enveloped {
         let status = match failure {
-            Failure::Expired => expired(),
+            Failure::Expired | Failure::ExpiredWaiting => expired(),
             Failure::Panicked => panicked(),
             Failure::Cancelled => cancelled(),
             _ => Status::unavailable("the server stopped before the method ended"),
         };
-        return failed(&status, false, true);
+        return failed(&status, *failure == Failure::ExpiredWaiting, true);
     }
     let (code, text) = match failure {
-        Failure::Expired => (ErrorReply::DEADLINE_EXCEEDED, "deadline exceeded"),
+        Failure::Expired | Failure::ExpiredWaiting => {
+            (ErrorReply::DEADLINE_EXCEEDED, "deadline exceeded")
+        }
         Failure::Panicked => (ErrorReply::NO_RESPONSE, "handle no response"),
         _ => (ErrorReply::DRAINING, "stopping"),
     };

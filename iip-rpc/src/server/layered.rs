@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use iip_core::server::{Failure, Incoming, Reply, Route, Runner};
+use iip_core::server::{Failure, Incoming, Reply, Route, Runner, Terms};
 use iip_core::session::{Delivery, Format, Payload};
 
 use super::dispatch::{self, Messages, Method};
 use super::failure::{self, failed};
 use super::stream_route::StreamRoute;
-use super::{Methods, route};
+use super::{Methods, route, terms};
 use crate::cancellation::Scope;
 use crate::compression::Packing;
 use crate::deadline::Inherit;
@@ -136,6 +136,10 @@ impl Route for LayeredRoute {
             deadline: None,
             scope: None,
         })
+    }
+
+    fn terms(&self, request: &Incoming) -> Terms {
+        terms::of(request, request.default_timeout())
     }
 
     fn failure(&self, failure: &Failure, enveloped: bool) -> Payload {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use iip_core::server::{Failure, Incoming, Reply, Route, Runner};
+use iip_core::server::{Failure, Incoming, Reply, Route, Runner, Terms};
 use iip_core::session::{Delivery, Format, Payload};
 use prost::Message;
 
 use super::dispatch::Messages;
 use super::failure::{self, failed};
-use super::handle;
+use super::{handle, terms};
 use crate::cancellation::Scope;
 use crate::compression::Packing;
 use crate::deadline::{Inherit, now, on_arrival};
@@ -55,6 +55,10 @@ where
             scope: None,
             types: PhantomData,
         })
+    }
+
+    fn terms(&self, request: &Incoming) -> Terms {
+        terms::of(request, request.default_timeout())
     }
 
     fn failure(&self, failure: &Failure, enveloped: bool) -> Payload {

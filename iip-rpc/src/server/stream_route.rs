@@ -6,11 +6,13 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use iip_core::server::{Failure, FrameReceiver, FrameSender, Incoming, Reply, Route, Runner};
+use iip_core::server::{
+    Failure, FrameReceiver, FrameSender, Incoming, Reply, Route, Runner, Terms,
+};
 use iip_core::session::{Chunk, Delivery, Format, Payload};
 
 use super::dispatch::{Messages, Method};
-use super::failure;
+use super::{failure, terms};
 use crate::body::{BodyStream, Kind};
 use crate::cancellation::Scope;
 use crate::compression::Packing;
@@ -44,6 +46,10 @@ impl Route for StreamRoute {
             call: None,
             deadline: None,
         })
+    }
+
+    fn terms(&self, request: &Incoming) -> Terms {
+        terms::of(request, None)
     }
 
     fn failure(&self, failure: &Failure, enveloped: bool) -> Payload {
