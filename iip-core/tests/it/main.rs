@@ -7,6 +7,7 @@ mod captures;
 mod captures_net;
 mod corpus;
 mod echo;
+mod overload;
 mod pair;
 mod peer;
 mod pool;
