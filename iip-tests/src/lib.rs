@@ -19,4 +19,5 @@ pub mod elsewhere;
 pub mod fixtures;
 pub mod helloworld;
 pub mod interop;
+pub mod overload;
 pub mod reference;

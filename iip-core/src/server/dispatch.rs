@@ -466,7 +466,9 @@ impl Endpoint for ServerEndpoint {
     fn input(&mut self, input: &mut BytesMut, received: usize, batch: Batch, now: Instant) {
         self.with(|shared, state| {
             shared.core.books.keep_up(state.session.tally(), now);
+            let refused = shared.refuse_from_here(state);
             state.session.handle_batch(input, received, batch, now);
+            shared.count_refused(state, refused);
             state.session.missing(input.len())
         });
     }

@@ -3,8 +3,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::adaptive::Adaptive;
-use super::overload::{Criticality, Overload, OverloadStats, Terms};
+use super::overload::{Overload, OverloadStats, share};
 use super::waiting::{Pushed, Ticket, Turn, Waiting};
+use crate::session::Criticality;
 
 /// Why a call is refused before anything is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +73,7 @@ impl<T> Gate<T> {
         let limit = adaptive.as_ref().map_or(max, Adaptive::limit);
         Self {
             running: AtomicUsize::new(0),
-            busy_from: AtomicUsize::new(Criticality::Sheddable.share(limit)),
+            busy_from: AtomicUsize::new(share(Criticality::Sheddable, limit)),
             limit: AtomicUsize::new(limit),
             max,
             per_connection: settings.per_connection,
@@ -109,8 +110,21 @@ impl<T> Gate<T> {
 
     /// Whether a call may begin.
     pub(super) fn has_room(&self, criticality: Criticality) -> bool {
-        let share = criticality.share(self.limit.load(Ordering::Relaxed));
+        let share = share(criticality, self.limit.load(Ordering::Relaxed));
         self.running.load(Ordering::SeqCst) < share.min(self.max)
+    }
+
+    /// The most critical calls that can neither begin nor wait; with them all that are less critical.
+    pub(super) fn refuses(&self) -> Option<Criticality> {
+        if !self.is_busy() {
+            return None;
+        }
+        let begin = Criticality::ALL.into_iter().rev();
+        let begin = begin.into_iter().find(|each| !self.has_room(*each))?;
+        match self.queue {
+            0 => Some(begin),
+            _ => self.lock().refuses().map(|wait| wait.min(begin)),
+        }
     }
 
     /// How many calls one connection may have.
@@ -142,15 +156,15 @@ impl<T> Gate<T> {
         if adaptive.ended(route, took, self.running(), now) {
             let limit = adaptive.limit();
             self.limit.store(limit, Ordering::Relaxed);
-            let busy_from = Criticality::Sheddable.share(limit);
+            let busy_from = share(Criticality::Sheddable, limit);
             self.busy_from.store(busy_from, Ordering::Relaxed);
         }
     }
 
-    /// Counts a refusal.
-    pub(super) fn refuse(&self, refusal: Refusal) {
+    /// Counts refusals.
+    pub(super) fn refuse(&self, refusal: Refusal, calls: u64) {
         if let Some(count) = self.refused.get(refusal as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
+            count.fetch_add(calls, Ordering::Relaxed);
         }
     }
 
@@ -165,9 +179,15 @@ impl<T> Gate<T> {
 
     /// Lets a call wait. Whoever does so has to see to it afterwards that it is [resumed](Self::begin_resuming) if there
     /// is room meanwhile.
-    pub(super) fn wait(&self, call: T, terms: Terms, now: Instant) -> Pushed<T> {
+    pub(super) fn wait(
+        &self,
+        call: T,
+        criticality: Criticality,
+        deadline: Option<Instant>,
+        now: Instant,
+    ) -> Pushed<T> {
         let mut waiting = self.lock();
-        let pushed = waiting.push(call, terms.criticality, terms.deadline, now);
+        let pushed = waiting.push(call, criticality, deadline, now);
         self.queued.store(waiting.len(), Ordering::SeqCst);
         pushed
     }

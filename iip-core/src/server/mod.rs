@@ -51,6 +51,7 @@ mod statistics_tests;
 #[cfg(test)]
 mod waiting_tests;
 
+pub use crate::session::Criticality;
 pub use acceptor::AcceptStats;
 pub use admission::{AdmissionStats, ConnectionLimits};
 pub use books::Figures;
@@ -59,7 +60,7 @@ pub use frames::{FrameReceiver, FrameSender};
 pub use handler::{FutureRunner, Handler, StreamHandler, handler_fn};
 pub use handler_error::HandlerError;
 pub use listener::Listener;
-pub use overload::{AdaptiveLimit, Criticality, Overload, OverloadStats, Terms};
+pub use overload::{AdaptiveLimit, Overload, OverloadStats, Terms};
 pub use route::{Failure, Incoming, Peer, Reply, Route, Runner};
 pub use serve::{Report, Server};
 pub use statistics::{ChannelFigures, ConnectionFigures, Load, Statistics, StatisticsAccess};

@@ -1,5 +1,7 @@
 use std::thread::available_parallelism;
-use std::time::Instant;
+use std::time::Duration;
+
+use crate::session::Criticality;
 
 /// What becomes of calls that a server cannot take at once, beside those beyond
 /// [`max_in_flight`](super::ServerBuilder::max_in_flight). `docs/overload.md` says which limit when.
@@ -90,47 +92,30 @@ impl AdaptiveLimit {
     }
 }
 
-/// How much it matters that a call is answered, in the order in which they are given up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Criticality {
-    /// Given up first: it may have three quarters of the limit at most.
-    Sheddable,
-    /// Ordinary calls.
-    #[default]
-    Critical,
-    /// Given up last: it may exceed an adaptive limit by a quarter.
-    CriticalPlus,
-}
-
-impl Criticality {
-    pub(super) const COUNT: usize = 3;
-
-    /// How many calls may be in progress for a further one to begin, under this limit.
-    pub(super) fn share(self, limit: usize) -> usize {
-        match self {
-            Self::Sheddable => limit - limit / 4,
-            Self::Critical => limit,
-            Self::CriticalPlus => limit + limit / 4,
-        }
+/// How many calls may be in progress for a further one of this criticality to begin, under this limit.
+pub(super) fn share(criticality: Criticality, limit: usize) -> usize {
+    match criticality {
+        Criticality::Sheddable => limit - limit / 4,
+        Criticality::Critical => limit,
+        Criticality::CriticalPlus => limit + limit / 4,
     }
 }
 
-/// What a route tells of a request before its handler begins. It is asked only while a server has nearly as many calls
-/// as it may.
+/// What a route tells of a request before its handler begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Terms {
-    /// When nobody waits for the answer any more.
-    pub deadline: Option<Instant>,
+    /// How long its caller waits for the answer, from its arrival; `None`: for ever.
+    pub timeout: Option<Duration>,
     /// How much the call matters.
     pub criticality: Criticality,
 }
 
 impl Terms {
-    /// The terms of a call with this deadline.
-    pub fn new(deadline: Option<Instant>, criticality: Criticality) -> Self {
+    /// The terms of a call.
+    pub fn new(timeout: Option<Duration>, criticality: Criticality) -> Self {
         Self {
-            deadline,
+            timeout,
             criticality,
         }
     }

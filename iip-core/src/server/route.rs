@@ -10,7 +10,9 @@ use super::frames::{FrameReceiver, FrameSender, Inbound};
 use super::overload::Terms;
 use super::placement::Placement;
 use super::service_time::ServiceTime;
-use crate::session::{Delivery, Encodings, ErrorReply, Format, Lookup, Payload, RouteInfo};
+use crate::session::{
+    Criticality, Delivery, Encodings, ErrorReply, Format, Lookup, Payload, RouteInfo,
+};
 use crate::transport::PeerAddr;
 use crate::wire::Path;
 
@@ -29,11 +31,12 @@ pub trait Route: Send + Sync + 'static {
     /// a call that is not finished at once takes it along into a task.
     fn runner(&self) -> Pin<Box<dyn Runner>>;
 
-    /// What is to be known of a request before its turn. Asked only while the server has nearly as many calls as it may,
-    /// so that it should be cheap: nothing is decoded for it that need not be.
-    fn terms(&self, request: &Incoming) -> Terms {
-        let _ = request;
-        Terms::default()
+    /// What is to be known of an enveloped request before its turn; `default` is the timeout of a unary one that brings
+    /// none. Asked only while the server has nearly as many calls as it may. It should be cheap: nothing is to be decoded
+    /// for it that need not be.
+    fn terms(&self, records: &[u8], default: Option<Duration>) -> Terms {
+        let _ = records;
+        Terms::new(default, Criticality::default())
     }
 
     /// The answer when the framework ends a call itself. `native`: to a native peer, in this route's format.
@@ -272,6 +275,13 @@ impl Router {
         self.fallback = Some(self.push(route));
     }
 
+    /// Polls the handlers of all routes so far in place.
+    pub(super) fn pin_in_place(&mut self) {
+        for entry in &mut self.entries {
+            entry.placement = Placement::pinned();
+        }
+    }
+
     /// What is added from here on answers the statistics paths.
     pub(super) fn begin_statistics(&mut self) {
         self.statistics = Some(self.entries.len());
@@ -340,5 +350,15 @@ impl Lookup for Paths {
         let found = found.filter(|index| self.statistics || !router.is_statistics(*index));
         let index = found.or(router.fallback)?;
         router.entries.get(index).map(|entry| entry.info)
+    }
+
+    fn criticality(&self, route: usize, enveloped: bool, data: &[u8]) -> Option<Criticality> {
+        // Who looks after the server has to see it now.
+        if self.router.is_statistics(route) {
+            return None;
+        }
+        let entry = self.router.entries.get(route).filter(|_| enveloped);
+        let terms = entry.map(|entry| entry.route.terms(data, None));
+        Some(terms.unwrap_or_default().criticality)
     }
 }

@@ -10,12 +10,12 @@ use tokio::task::AbortHandle;
 
 use super::books::Books;
 use super::frames::{Inbox, Link};
-use super::gate::Gate;
+use super::gate::{Gate, Refusal};
 use super::handler_error::HandlerError;
 use super::route::{Incoming, Paths, Peer, Router};
 use super::waiting::Ticket;
 use crate::conn::{Alarm, now};
-use crate::session::{CallId, Chunk, Payload, ServerSession};
+use crate::session::{CallId, Chunk, Criticality, Payload, Refusing, ServerSession};
 
 /// What all connections of a server share.
 pub(super) struct ServerCore {
@@ -293,6 +293,30 @@ impl ServerShared {
         }
         let in_flight = state.running.len() + state.waiting.len();
         self.core.gate.per_connection().saturating_sub(in_flight)
+    }
+
+    /// Tells the session what there is no room for, so that it refuses that at once; what it finds then.
+    pub(super) fn refuse_from_here(&self, state: &mut ServerState) -> Option<Refusal> {
+        let gate = &self.core.gate;
+        let (most, refusal) = match self.room(state) {
+            0 if state.abandoned >= self.core.max_abandoned => {
+                (Some(Criticality::CriticalPlus), Refusal::Abandoned)
+            }
+            0 => (Some(Criticality::CriticalPlus), Refusal::PerConnection),
+            _ => (gate.refuses(), Refusal::Limit),
+        };
+        let json = refusal.json();
+        let refusing = most.map(|most| Refusing { most, json });
+        state.session.refuse_from_here(refusing);
+        refusing.map(|_| refusal)
+    }
+
+    /// Counts what the session refused.
+    pub(super) fn count_refused(&self, state: &mut ServerState, refusal: Option<Refusal>) {
+        if let Some(refusal) = refusal {
+            let refused = state.session.refuse_from_here(None);
+            self.core.gate.refuse(refusal, refused);
+        }
     }
 
     /// A call that waits for its turn is not to begin any more. `None`: it does not wait.

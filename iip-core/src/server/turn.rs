@@ -9,7 +9,7 @@ use super::shared::{HeldBytes, ServerShared, WaitingCall, Waits};
 use super::task::resume;
 use super::waiting::Pushed;
 use crate::conn::now;
-use crate::session::{CallId, Payload};
+use crate::session::{CallId, Criticality, Payload};
 
 /// What becomes of a call that came while there is hardly any room.
 pub(super) enum Admitted {
@@ -37,7 +37,7 @@ impl ServerShared {
             return Admitted::Begins(request);
         }
         let refused = |refusal| {
-            core.gate.refuse(refusal);
+            core.gate.refuse(refusal, 1);
             Admitted::Refused(refusal)
         };
         if crowded {
@@ -49,7 +49,10 @@ impl ServerShared {
         let Some(entry) = core.router.entries.get(route) else {
             return refused(Refusal::Limit);
         };
-        let terms = entry.route.terms(&request);
+        let terms = match request.enveloped {
+            true => entry.route.terms(&request.data, core.default_timeout),
+            false => Terms::default(),
+        };
         if core.gate.has_room(terms.criticality) {
             return Admitted::Begins(request);
         }
@@ -58,15 +61,16 @@ impl ServerShared {
             return refused(Refusal::Limit);
         }
         let now = now();
-        if terms.deadline.is_some_and(|deadline| deadline <= now) {
+        let timeout = |timeout| request.arrived.checked_add(timeout);
+        let deadline = terms.timeout.and_then(timeout);
+        if deadline.is_some_and(|deadline| deadline <= now) {
             core.gate.expire();
             let failure = &Failure::ExpiredWaiting;
             return Admitted::Expired(entry.route.failure(failure, request.enveloped));
         }
         let limited = !(request.enveloped && core.router.streams(route));
-        let run_limit = self.run_limit(limited, request.arrived);
-        let deadline = terms.deadline.or(run_limit);
-        self.wait(call, route, request, Terms { deadline, ..terms }, now)
+        let deadline = deadline.or_else(|| self.run_limit(limited, request.arrived));
+        self.wait(call, route, request, terms.criticality, deadline, now)
     }
 
     fn wait(
@@ -74,13 +78,13 @@ impl ServerShared {
         call: CallId,
         route: usize,
         mut request: Incoming,
-        terms: Terms,
+        criticality: Criticality,
+        deadline: Option<Instant>,
         now: Instant,
     ) -> Admitted {
         let core = &self.core;
         request.detach();
         let held = HeldBytes::new(core, request.data.len());
-        let deadline = terms.deadline;
         let waiting = WaitingCall {
             shared: Arc::clone(self),
             call,
@@ -91,10 +95,10 @@ impl ServerShared {
         };
         // Whoever takes it out of the queue finds it entered here.
         let mut state = self.lock();
-        let (ticket, displaced) = match core.gate.wait(waiting, terms, now) {
+        let (ticket, displaced) = match core.gate.wait(waiting, criticality, deadline, now) {
             Pushed::Waits(ticket, displaced) => (ticket, displaced),
             Pushed::Full(_) => {
-                core.gate.refuse(Refusal::Limit);
+                core.gate.refuse(Refusal::Limit, 1);
                 return Admitted::Refused(Refusal::Limit);
             }
         };

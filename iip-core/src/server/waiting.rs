@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::overload::Criticality;
+use crate::session::Criticality;
 
 /// How often it is looked at whether calls wait for too long.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -23,7 +23,7 @@ pub(super) struct Waiting<T> {
     limit: usize,
     len: usize,
     next: Ticket,
-    classes: [Class<T>; Criticality::COUNT],
+    classes: [Class<T>; Criticality::ALL.len()],
 }
 
 #[derive(Debug)]
@@ -122,11 +122,7 @@ impl<T> Waiting<T> {
     }
 
     fn displace(&mut self, criticality: Criticality) -> Option<T> {
-        for least in [
-            Criticality::Sheddable,
-            Criticality::Critical,
-            Criticality::CriticalPlus,
-        ] {
+        for least in Criticality::ALL {
             let class = self.class(least);
             if class.calls.is_empty() {
                 continue;
@@ -149,11 +145,7 @@ impl<T> Waiting<T> {
         has_room: impl Fn(Criticality) -> bool,
         service: impl Fn(&T) -> Duration,
     ) -> Option<Turn<T>> {
-        for criticality in [
-            Criticality::CriticalPlus,
-            Criticality::Critical,
-            Criticality::Sheddable,
-        ] {
+        for criticality in Criticality::ALL.into_iter().rev() {
             if !has_room(criticality) {
                 return None;
             }
@@ -183,14 +175,25 @@ impl<T> Waiting<T> {
 
     /// Whether there is a call that [`pop`](Self::pop) would take.
     pub(super) fn has_turn(&self, has_room: impl Fn(Criticality) -> bool) -> bool {
-        let [sheddable, critical, plus] = &self.classes;
-        [
-            (plus, Criticality::CriticalPlus),
-            (critical, Criticality::Critical),
-            (sheddable, Criticality::Sheddable),
-        ]
-        .iter()
-        .any(|(class, criticality)| !class.calls.is_empty() && has_room(*criticality))
+        let mut classes = Criticality::ALL.iter().zip(&self.classes);
+        classes.any(|(criticality, class)| !class.calls.is_empty() && has_room(*criticality))
+    }
+
+    /// The most critical calls that [`push`](Self::push) would refuse; with them all that are less critical.
+    pub(super) fn refuses(&self) -> Option<Criticality> {
+        if self.len < self.limit {
+            return None;
+        }
+        let mut refused = None;
+        for (least, class) in Criticality::ALL.into_iter().zip(&self.classes) {
+            match class.calls.is_empty() {
+                // Others give way to as critical ones only where the last one is served first.
+                false if class.stands => return refused,
+                false => return Some(least),
+                true => refused = Some(least),
+            }
+        }
+        refused
     }
 
     /// Takes a call that is not to begin any more; `None` if its turn has come.

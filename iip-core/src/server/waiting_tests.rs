@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
-use super::overload::Criticality::{self, Critical, CriticalPlus, Sheddable};
 use super::waiting::{Pushed, Turn, Waiting};
+use crate::session::Criticality::{self, Critical, CriticalPlus, Sheddable};
 
 fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)

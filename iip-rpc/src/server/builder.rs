@@ -199,6 +199,12 @@ impl ServerBuilder {
         self.set(|core| core.statistics(access))
     }
 
+    /// Not API: for measurements, see `iip_core`.
+    #[doc(hidden)]
+    pub fn pin_in_place(self) -> Self {
+        self.set(Core::pin_in_place)
+    }
+
     /// Also serves this listener. May be given several times.
     pub fn listener(self, listener: impl Into<Listener>) -> Self {
         self.set(|core| core.listener(listener))

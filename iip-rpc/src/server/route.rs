@@ -3,7 +3,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use iip_core::server::{Failure, Incoming, Reply, Route, Runner, Terms};
 use iip_core::session::{Delivery, Format, Payload};
@@ -57,8 +57,8 @@ where
         })
     }
 
-    fn terms(&self, request: &Incoming) -> Terms {
-        terms::of(request, request.default_timeout())
+    fn terms(&self, records: &[u8], default: Option<Duration>) -> Terms {
+        terms::of(records, default)
     }
 
     fn failure(&self, failure: &Failure, enveloped: bool) -> Payload {

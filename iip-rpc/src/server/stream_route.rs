@@ -3,7 +3,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use iip_core::server::{
@@ -48,8 +48,8 @@ impl Route for StreamRoute {
         })
     }
 
-    fn terms(&self, request: &Incoming) -> Terms {
-        terms::of(request, None)
+    fn terms(&self, records: &[u8], _: Option<Duration>) -> Terms {
+        terms::of(records, None)
     }
 
     fn failure(&self, failure: &Failure, enveloped: bool) -> Payload {

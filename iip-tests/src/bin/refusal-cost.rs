@@ -3,7 +3,7 @@
 //! `valgrind --tool=callgrind`, which the test `refusal` does.
 //!
 //! ```text
-//! refusal-cost answered|refused|sheddable CALLS
+//! refusal-cost answered|refused plain|sheddable CALLS
 //! ```
 
 use std::error::Error;
@@ -14,7 +14,7 @@ use iip_rpc::codegen::{Idempotency, MethodDescriptor, MethodKind, Methods, Named
 use iip_rpc::{Request, Response, Server, Status};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-const USAGE: &str = "usage: refusal-cost answered|refused|sheddable CALLS";
+const USAGE: &str = "usage: refusal-cost answered|refused plain|sheddable CALLS";
 
 /// Calls that are under way at a time, each on a channel of its own.
 const CHANNELS: u32 = 64;
@@ -79,6 +79,7 @@ async fn run(head: &[u8], limit: usize, calls: u32) -> Result<u32, Box<dyn Error
     let server = Server::builder()
         .add_service(Empty(methods))
         .max_in_flight(limit)
+        .pin_in_place()
         .listener(listener)
         .build()?;
     tokio::spawn(server.serve());
@@ -117,15 +118,19 @@ async fn run(head: &[u8], limit: usize, calls: u32) -> Result<u32, Box<dyn Error
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let mode = arguments.next().ok_or(USAGE)?;
-    let calls: u32 = arguments.next().ok_or(USAGE)?.parse()?;
-    let (head, limit): (&[u8], usize) = match mode.as_str() {
-        "answered" => (&[], 10_000),
-        "refused" => (&[], 0),
-        // HEAD with the one entry of metadata that says so.
-        "sheddable" => (b"\x01\x1c\x12\x1a\x0a\x0dx-criticality\x12\x09sheddable", 0),
+    let mut next = || arguments.next().ok_or(USAGE);
+    let limit = match next()?.as_str() {
+        "answered" => 10_000,
+        "refused" => 0,
         _ => return Err(USAGE.into()),
     };
+    let head: &[u8] = match next()?.as_str() {
+        "plain" => &[],
+        // HEAD with one entry of metadata.
+        "sheddable" => b"\x01\x1c\x12\x1a\x0a\x0dx-criticality\x12\x09sheddable",
+        _ => return Err(USAGE.into()),
+    };
+    let calls: u32 = next()?.parse()?;
     let enveloped = run(head, limit, calls).await?;
     writeln!(stdout(), "{enveloped} of {calls} calls answered")?;
     Ok(())
