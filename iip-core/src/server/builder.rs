@@ -297,5 +297,5 @@ fn is_protocol_path(path: &str) -> bool {
     matches!(
         path,
         "/sys/hello" | "/sys/new_channel" | "/sys/delete_channel" | "/sys/events"
-    ) || StatisticsPath::PATHS.contains(&path)
+    ) || StatisticsPath::is(path)
 }

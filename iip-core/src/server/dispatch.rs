@@ -100,8 +100,9 @@ impl ServerEndpoint {
         Self {
             shared,
             runners: Vec::new(),
-            events: VecDeque::new(),
-            replies: Vec::new(),
+            // One call at a time is common, and without a word these begin with room for four.
+            events: VecDeque::with_capacity(1),
+            replies: Vec::with_capacity(1),
             spawned: Vec::new(),
             spare: Vec::new(),
             cancelled: Vec::new(),

@@ -39,6 +39,8 @@ mod builder_tests;
 #[cfg(test)]
 mod dispatch_tests;
 #[cfg(test)]
+mod gate_tests;
+#[cfg(test)]
 mod listener_tests;
 #[cfg(all(test, feature = "metrics"))]
 mod meters_tests;

@@ -54,39 +54,33 @@ pub(super) struct StatisticsPath {
 }
 
 impl StatisticsPath {
-    pub(super) const PATHS: [&'static str; 6] = [
-        "/sys/server_count",
-        "/sys/server_measure",
-        "/sys/path_count",
-        "/sys/path_measure",
-        "/sys/statis",
-        "/sys/connection_statis",
+    const ALL: [(&'static str, Question); 6] = [
+        ("/sys/server_count", Question::ServerCount),
+        ("/sys/server_measure", Question::ServerMeasure),
+        ("/sys/path_count", Question::PathCount),
+        ("/sys/path_measure", Question::PathMeasure),
+        ("/sys/statis", Question::Statis),
+        ("/sys/connection_statis", Question::Connections),
     ];
+
+    /// Whether the path is one of them.
+    pub(super) fn is(path: &str) -> bool {
+        Self::ALL.iter().any(|(of, _)| *of == path)
+    }
 
     /// All of them, with their paths.
     pub(super) fn all(source: &Arc<Source>) -> impl Iterator<Item = (&'static str, Self)> {
-        let questions = [
-            Question::ServerCount,
-            Question::ServerMeasure,
-            Question::PathCount,
-            Question::PathMeasure,
-            Question::Statis,
-            Question::Connections,
-        ];
-        Self::PATHS
-            .into_iter()
-            .zip(questions)
-            .map(|(path, question)| {
-                let source = Arc::clone(source);
-                (
+        Self::ALL.into_iter().map(|(path, question)| {
+            let source = Arc::clone(source);
+            (
+                path,
+                Self {
+                    source,
                     path,
-                    Self {
-                        source,
-                        path,
-                        question,
-                    },
-                )
-            })
+                    question,
+                },
+            )
+        })
     }
 }
 

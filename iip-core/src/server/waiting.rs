@@ -196,6 +196,13 @@ impl<T> Waiting<T> {
         refused
     }
 
+    #[cfg(test)]
+    pub(super) fn observe_all(&mut self, now: Instant) {
+        for class in &mut self.classes {
+            class.observe(now);
+        }
+    }
+
     /// Takes a call that is not to begin any more; `None` if its turn has come.
     pub(super) fn remove(&mut self, ticket: Ticket) -> Option<T> {
         let entry = self

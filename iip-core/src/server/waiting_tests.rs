@@ -203,3 +203,35 @@ fn what_is_removed_has_no_turn() {
     assert_eq!(rig.pop(), Some(Turn::Begin(3)));
     assert_eq!(rig.pop(), None);
 }
+
+/// What a push would do, told before.
+#[test]
+fn it_says_what_it_refuses() {
+    let all = [Sheddable, Critical, CriticalPlus];
+    for limit in 0..3 {
+        for first in all {
+            for stands in [false, true] {
+                for next in all {
+                    let mut rig = Rig::new(limit);
+                    if stands && limit > 0 {
+                        // The oldest has waited for long.
+                        rig.waits(0, first);
+                        rig.now = ms(50);
+                        rig.waiting.observe_all(rig.begun + rig.now);
+                        rig.now = ms(150);
+                        rig.waiting.observe_all(rig.begun + rig.now);
+                    }
+                    while rig.waiting.len() < limit {
+                        rig.waits(1, first);
+                    }
+                    let refused = rig.waiting.refuses().is_some_and(|most| next <= most);
+                    let case = format!("{limit} {first:?} {stands} {next:?}");
+                    assert_eq!(rig.is_full(2, next), refused, "{case}");
+                }
+            }
+        }
+    }
+    let mut rig = Rig::new(2);
+    rig.waits(1, Sheddable);
+    assert_eq!(rig.waiting.refuses(), None, "there is room");
+}

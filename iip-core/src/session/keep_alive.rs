@@ -29,8 +29,8 @@ impl KeepAlive {
         self
     }
 
-    /// The same without calls in flight, towards native servers; default 5 minutes. Must stay below the server's idle time-out (default 10
-    /// minutes), or idle connections are lost and opened again.
+    /// The same without calls in flight, towards native servers; default 5 minutes. Must stay below the server's idle
+    /// time-out (default 10 minutes), or idle connections are lost and opened again.
     #[must_use]
     pub fn idle_interval(mut self, value: Duration) -> Self {
         self.idle_interval = value.min(LONGEST);

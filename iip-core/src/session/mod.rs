@@ -71,6 +71,8 @@ mod rig_tests;
 #[cfg(test)]
 mod send_queue_tests;
 #[cfg(test)]
+mod tally_tests;
+#[cfg(test)]
 mod timers_tests;
 
 pub use channel::{Delivery, Format, Profile};

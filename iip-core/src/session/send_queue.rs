@@ -335,6 +335,7 @@ impl SendQueue {
     }
 
     /// Puts a frame behind what is ready, however much that is. Returns the offset in the stream at which it ends.
+    #[inline(always)]
     pub(crate) fn push_ready(
         &mut self,
         call: CallId,

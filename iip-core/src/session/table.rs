@@ -6,6 +6,10 @@ use crate::wire::ChannelId;
 /// a reference client that never reuses one goes up to a million.
 const DENSE: usize = 2048;
 
+/// So many channels are made one by one: most connections that are idle have used one or two, and a vector begins with
+/// room for four.
+const FEW: usize = 4;
+
 /// State by channel, made when first asked for.
 #[derive(Debug)]
 pub(crate) struct ChannelTable<T> {
@@ -57,6 +61,9 @@ impl<T: Default> ChannelTable<T> {
         let index = channel.index();
         if index >= DENSE {
             return self.sparse.entry(channel).or_default();
+        }
+        if index < FEW {
+            self.dense.reserve_exact(index + 1 - self.dense.len());
         }
         self.dense.resize_with(index + 1, T::default);
         &mut self.dense[index]

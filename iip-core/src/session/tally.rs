@@ -79,6 +79,18 @@ pub struct DurationRange {
     pub calls: u64,
 }
 
+impl DurationRange {
+    fn record(&mut self, nanos: u64, calls: u64) {
+        self.nanos = self.nanos.saturating_add(nanos.saturating_mul(calls));
+        self.calls += calls;
+    }
+
+    fn add(&mut self, other: Self) {
+        self.nanos = self.nanos.saturating_add(other.nanos);
+        self.calls += other.calls;
+    }
+}
+
 /// Calls that were answered, by how long that took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -91,15 +103,13 @@ impl Durations {
     fn record(&mut self, nanos: u64, calls: u64) {
         let range = RANGE_ENDS.iter().position(|end| nanos <= *end);
         if let Some(range) = self.ranges.get_mut(range.unwrap_or(RANGE_ENDS.len())) {
-            range.nanos = range.nanos.saturating_add(nanos.saturating_mul(calls));
-            range.calls += calls;
+            range.record(nanos, calls);
         }
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
-        for (own, other) in self.ranges.iter_mut().zip(&other.ranges) {
-            own.nanos = own.nanos.saturating_add(other.nanos);
-            own.calls += other.calls;
+        for (own, other) in self.ranges.iter_mut().zip(other.ranges) {
+            own.add(other);
         }
     }
 
@@ -131,18 +141,27 @@ struct Answered {
 }
 
 /// See the module's documentation.
+///
+/// Most connections use one route at a time, so that the figures of that one stand here and cost no memory elsewhere.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// By route, one place behind: the first is [`NO_ROUTE`]'s.
+    /// The route counted last, what was counted of it since the one before, and its calls in the first range.
+    route: u32,
+    traffic: Traffic,
+    quick: DurationRange,
+    /// What was counted of [`NO_ROUTE`] until another was. It has no durations.
+    other: Traffic,
+    /// The same of the routes counted before, and calls that took long.
     routes: Routes,
     /// Since the connection began, by channel, and of the channels beyond.
     channels: Vec<(u32, Traffic)>,
     /// Where in `channels` each is. Channels are many, and few of them are used on most connections.
     places: Vec<u16>,
     beyond: Option<Box<Traffic>>,
-    /// Answered since the clock was read last.
-    answered: Vec<Answered>,
-    /// The second, as the server counts, in which the durations in `routes` were recorded.
+    /// Answered since the clock was read last: the calls that arrived last, and those before.
+    answered: Option<Answered>,
+    earlier: Vec<Answered>,
+    /// The second, as the server counts, in which the durations were recorded.
     pub(crate) second: u64,
     /// When that second ends; `None` before the first.
     pub(crate) until: Option<Instant>,
@@ -150,22 +169,37 @@ pub(crate) struct Tally {
 
 type Routes = Vec<Option<Box<RouteTally>>>;
 
-/// A route's figures, one place behind its number.
-#[inline(always)]
 fn of_route(routes: &mut Routes, route: u32) -> &mut RouteTally {
-    let index = route.wrapping_add(1) as usize;
+    let index = route as usize;
     if index >= routes.len() {
-        begin_route(routes, index);
+        routes.resize_with(index + 1, || None);
     }
     routes[index].get_or_insert_default()
 }
 
-#[cold]
-fn begin_route(routes: &mut Routes, index: usize) {
-    routes.resize_with(index + 1, || None);
-}
-
 impl Tally {
+    #[inline(always)]
+    fn route(&mut self, route: u32) -> &mut Traffic {
+        if route != self.route {
+            self.change_route(route);
+        }
+        &mut self.traffic
+    }
+
+    #[inline(never)]
+    fn change_route(&mut self, route: u32) {
+        let traffic = std::mem::take(&mut self.traffic);
+        let quick = std::mem::take(&mut self.quick);
+        let before = std::mem::replace(&mut self.route, route);
+        if before == NO_ROUTE {
+            self.other.add(&traffic);
+        } else if traffic != Traffic::default() || quick.calls > 0 {
+            let tally = of_route(&mut self.routes, before);
+            tally.traffic.add(&traffic);
+            tally.durations.ranges[0].add(quick);
+        }
+    }
+
     #[inline(always)]
     fn channel(&mut self, channel: ChannelId) -> &mut Traffic {
         let index = channel.index();
@@ -192,60 +226,94 @@ impl Tally {
     }
 
     /// A frame of so many bytes was received.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn receive(&mut self, route: u32, channel: ChannelId, bytes: usize, last: bool) {
-        of_route(&mut self.routes, route)
-            .traffic
-            .receive(bytes, last);
+        self.route(route).receive(bytes, last);
         self.channel(channel).receive(bytes, last);
     }
 
     /// A frame of so many bytes is on its way.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send(&mut self, route: u32, channel: ChannelId, bytes: usize, last: bool) {
-        of_route(&mut self.routes, route).traffic.send(bytes, last);
+        self.route(route).send(bytes, last);
         self.channel(channel).send(bytes, last);
     }
 
     /// A call was answered. How long that took is known when the clock is read next.
     #[inline]
     pub(crate) fn answer(&mut self, route: u32, arrived: Instant) {
-        match self.answered.last_mut() {
+        match &mut self.answered {
             Some(last) if last.route == route && last.arrived == arrived => last.calls += 1,
-            _ => self.answered.push(Answered {
-                route,
-                calls: 1,
-                arrived,
-            }),
+            last => {
+                let before = last.replace(Answered {
+                    route,
+                    calls: 1,
+                    arrived,
+                });
+                if let Some(before) = before {
+                    self.earlier.push(before);
+                }
+            }
         }
     }
 
     /// Whether calls were answered since the clock was read.
     #[inline]
     pub(crate) fn awaits_clock(&self) -> bool {
-        !self.answered.is_empty()
+        self.answered.is_some()
     }
 
     /// The time is `now`: so long took what was answered since the last time.
     /// Tells the route, the nanoseconds and the number of calls, for each.
     pub(crate) fn settle(&mut self, now: Instant, mut each: impl FnMut(u32, u64, u64)) {
-        for of in self.answered.drain(..) {
-            let took = now.saturating_duration_since(of.arrived);
-            let nanos = took.as_secs().saturating_mul(1_000_000_000);
-            let nanos = nanos.saturating_add(u64::from(took.subsec_nanos()));
-            of_route(&mut self.routes, of.route)
-                .durations
-                .record(nanos, of.calls);
-            each(of.route, nanos, of.calls);
+        if let Some(last) = self.answered.take() {
+            self.end(last, now, &mut each);
         }
+        if self.earlier.is_empty() {
+            return;
+        }
+        let mut earlier = std::mem::take(&mut self.earlier);
+        for before in earlier.drain(..) {
+            self.end(before, now, &mut each);
+        }
+        // Its memory serves the next batch.
+        self.earlier = earlier;
     }
 
-    /// Takes out what was counted by route.
+    fn end(&mut self, of: Answered, now: Instant, each: &mut impl FnMut(u32, u64, u64)) {
+        let took = now.saturating_duration_since(of.arrived);
+        let nanos = took.as_secs().saturating_mul(1_000_000_000);
+        let nanos = nanos.saturating_add(u64::from(took.subsec_nanos()));
+        if of.route == self.route && nanos <= RANGE_ENDS[0] {
+            self.quick.record(nanos, of.calls);
+        } else {
+            let tally = of_route(&mut self.routes, of.route);
+            tally.durations.record(nanos, of.calls);
+        }
+        each(of.route, nanos, of.calls);
+    }
+
+    /// Takes out what was counted by route. One route may come twice.
     pub(crate) fn take(&mut self, mut each: impl FnMut(u32, &RouteTally)) {
+        let mut tally = RouteTally {
+            traffic: std::mem::take(&mut self.traffic),
+            ..RouteTally::default()
+        };
+        tally.durations.ranges[0] = std::mem::take(&mut self.quick);
+        if tally != RouteTally::default() {
+            each(self.route, &tally);
+        }
+        let other = RouteTally {
+            traffic: std::mem::take(&mut self.other),
+            ..RouteTally::default()
+        };
+        if other != RouteTally::default() {
+            each(NO_ROUTE, &other);
+        }
         for (index, slot) in self.routes.iter_mut().enumerate() {
             let Some(tally) = slot else { continue };
             if **tally != RouteTally::default() {
-                each((index as u32).wrapping_sub(1), tally);
+                each(index as u32, tally);
                 **tally = RouteTally::default();
             }
         }
@@ -270,8 +338,8 @@ impl Tally {
     /// Gives back memory. To be called after [`take`](Self::take): what was counted by route is lost.
     pub(crate) fn shrink(&mut self) {
         self.routes = Vec::new();
-        if self.answered.is_empty() {
-            self.answered = Vec::new();
+        if self.earlier.is_empty() {
+            self.earlier = Vec::new();
         }
     }
 }

@@ -76,35 +76,20 @@ fn every_promise_is_kept_in_twenty_thousand_worlds() {
     }
     assert!(broken.is_empty(), "{} seeds break a promise", broken.len());
     // All of it happened, and often.
-    let Count {
-        calls,
-        done,
-        unknown,
-        not_sent,
-        not_processed,
-        repeated,
-        cancelled,
-        expired,
-        grants,
-        cuts,
-        drains,
-        stalls,
-        ..
-    } = count;
     let least = seeds as usize / 100;
     let all = [
-        calls,
-        done,
-        unknown,
-        not_sent,
-        not_processed,
-        repeated,
-        cancelled,
-        expired,
-        grants,
-        cuts,
-        drains,
-        stalls,
+        count.calls,
+        count.done,
+        count.unknown,
+        count.not_sent,
+        count.not_processed,
+        count.repeated,
+        count.cancelled,
+        count.expired,
+        count.grants,
+        count.cuts,
+        count.drains,
+        count.stalls,
     ];
     assert!(all.into_iter().all(|count| count > least), "{count:?}");
 }

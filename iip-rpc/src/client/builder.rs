@@ -234,10 +234,7 @@ impl ChannelBuilder {
         let rest = Rest {
             timeout: self.timeout,
             max_message: self.max_message,
-            compress: self.compress.map(|encoding| Packing {
-                encoding,
-                from: self.compress_from,
-            }),
+            compress: Packing::set(self.compress, self.compress_from),
             layers: self.layers,
         };
         Ok((client.limits(limits), rest))

@@ -68,7 +68,7 @@ impl Channel {
     /// How requests over `connection` are compressed.
     fn packing(&self, connection: &Connection) -> Option<Packing> {
         self.compress
-            .filter(|packing| connection.encodings().contains(packing.encoding.name()))
+            .filter(|packing| packing.is_among(connection.encodings()))
     }
 
     pub(super) fn layered(self, layers: Layers) -> Self {
@@ -146,8 +146,7 @@ impl Channel {
             Timeout::Default => Some(self.timeout.map_or(NO_DEADLINE, whole_microseconds)),
         };
         let packing = self.packing(connection);
-        let (message, packed) = envelope::pack(message, packing, request.compression());
-        let encoding = packing.filter(|_| packed).map(|packing| packing.encoding);
+        let (message, encoding) = envelope::pack(message, packing, request.compression());
         Ok(envelope::write(
             Head::to_record(timeout_us, metadata, encoding),
             message,
@@ -258,16 +257,15 @@ impl Channel {
             let timeout_us = deadline
                 .map(|deadline| whole_microseconds(deadline.saturating_duration_since(now())));
             let packing = self.packing(&connection);
-            let encoding = packing.map(|packing| packing.encoding);
             let head = |encoding| Head::to_record(timeout_us, request.metadata(), encoding);
             let payload = match &message {
                 Some(message) => {
                     self.check(message, limit)?;
-                    let (message, packed) =
+                    let (message, encoding) =
                         envelope::pack(message.clone(), packing, request.compression());
-                    envelope::write(head(encoding.filter(|_| packed)), message, Bytes::new())
+                    envelope::write(head(encoding), message, Bytes::new())
                 }
-                None => Payload::from(head(encoding)),
+                None => Payload::from(head(packing.map(|packing| packing.encoding))),
             };
             let complete = message.is_some();
             let path = method.wire_path();

@@ -1,3 +1,5 @@
+use iip_core::session::Encodings;
+
 use super::Encoding;
 
 /// Length from which on messages are compressed by default, bytes: the other bytes of a shorter one's frame would weigh
@@ -33,6 +35,16 @@ pub(crate) struct Packing {
 }
 
 impl Packing {
+    /// As the settings of one side say; `None`: it compresses nothing.
+    pub(crate) fn set(encoding: Option<Encoding>, from: usize) -> Option<Self> {
+        encoding.map(|encoding| Self { encoding, from })
+    }
+
+    /// Whether a peer that reads these encodings reads this one.
+    pub(crate) fn is_among(&self, encodings: Encodings) -> bool {
+        encodings.contains(self.encoding.name())
+    }
+
     /// How a message of `len` bytes is compressed; `None`: it is not.
     pub(crate) fn of(self, len: usize, compression: Compression) -> Option<Encoding> {
         let wanted = match compression {

@@ -1,9 +1,9 @@
-use bytes::{Buf, Bytes, BytesMut};
-use iip_core::memory;
+use bytes::{Buf, Bytes};
 use iip_core::session::MESSAGE_COST;
 use iip_core::wire::record::{RecordError, RecordKind, decode_header, decode_varint};
 
 use super::pack::{PACKED_MESSAGE, PACKED_START, unpack};
+use super::parts::Assembly;
 use super::{Batch, Direction, EnvelopeError, Head, MessageBytes, Trailer};
 use crate::{Compression, Encoding};
 
@@ -34,29 +34,6 @@ pub(crate) enum Item {
     Trailer(Trailer),
     /// The client has given the call up; nothing follows.
     Cancelled,
-}
-
-/// A message of which parts are missing.
-#[derive(Debug)]
-struct Assembly {
-    message: BytesMut,
-    missing: u64,
-    packed: bool,
-}
-
-impl Assembly {
-    /// False: the part holds more than is missing.
-    fn add(&mut self, part: &[u8]) -> bool {
-        let Some(missing) = self.missing.checked_sub(part.len() as u64) else {
-            return false;
-        };
-        // Bounded by the largest message, which is a `usize`.
-        let expected = self.message.len().saturating_add(self.missing as usize);
-        memory::make_room(&mut self.message, part.len(), expected);
-        self.message.extend_from_slice(part);
-        self.missing = missing;
-        true
-    }
 }
 
 impl FrameReader {
@@ -198,15 +175,7 @@ impl FrameReader {
         let (total, taken) = decode_varint(&payload)?;
         self.check(total)?;
         payload.advance(taken);
-        let mut assembly = Assembly {
-            message: BytesMut::new(),
-            missing: total,
-            packed: kind.is_compressed(),
-        };
-        if !assembly.add(&payload) {
-            return Err(EnvelopeError::BadPart);
-        }
-        self.assembly = Some(assembly);
+        self.assembly = Some(Assembly::begin(kind, total, &payload)?);
         self.whole()
     }
 
@@ -214,19 +183,18 @@ impl FrameReader {
         let Some(assembly) = &mut self.assembly else {
             return Err(EnvelopeError::Misplaced(RecordKind::MESSAGE_PART));
         };
-        if payload.is_empty() || !assembly.add(&payload) {
-            return Err(EnvelopeError::BadPart);
-        }
+        assembly.add(&payload)?;
         self.whole()
     }
 
     /// The message under assembly, if nothing is missing.
     fn whole(&mut self) -> Result<Option<Item>, EnvelopeError> {
-        let Some(assembly) = self.assembly.take_if(|assembly| assembly.missing == 0) else {
+        let Some(assembly) = self.assembly.take_if(|assembly| assembly.is_whole()) else {
             return Ok(None);
         };
-        let message = MessageBytes::bare(assembly.message.freeze());
-        if assembly.packed {
+        let packed = assembly.is_packed();
+        let message = assembly.finish();
+        if packed {
             return self.unpack(message).map(Some);
         }
         Ok(Some(Item::Batch(Batch::from(message))))

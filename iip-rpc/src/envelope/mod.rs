@@ -6,6 +6,7 @@ mod frames;
 mod head;
 mod message;
 mod pack;
+mod parts;
 mod peek;
 mod reader;
 mod record;

@@ -15,18 +15,19 @@ pub(super) const PACKED_MESSAGE: RecordKind =
 pub(super) const PACKED_START: RecordKind =
     RecordKind(RecordKind::MESSAGE_START.0 | RecordKind::COMPRESSED);
 
-/// The message as it is to be sent: compressed if that was agreed on and is wanted, and it helps. True: it is.
+/// The message as it is to be sent: compressed if that was agreed on and is wanted, and it helps; and
+/// the encoding that it then is in.
 pub(crate) fn pack(
     message: MessageBytes,
     packing: Option<Packing>,
     compression: Compression,
-) -> (MessageBytes, bool) {
+) -> (MessageBytes, Option<Encoding>) {
     let Some(encoding) = packing.and_then(|packing| packing.of(message.len(), compression)) else {
-        return (message, false);
+        return (message, None);
     };
     let bytes = message.clone().into_bytes();
     let Some(compressed) = encoding.compress(&bytes) else {
-        return (message, false);
+        return (message, None);
     };
     let header = encode_header(PACKED_MESSAGE, compressed.len() as u64);
     let mut record = BytesMut::with_capacity(header.len() + compressed.len());
@@ -36,7 +37,7 @@ pub(crate) fn pack(
         record: record.freeze(),
         header: header.len() as u8,
     };
-    (packed, true)
+    (packed, Some(encoding))
 }
 
 /// The message of a record that says it is compressed, of at most `max_message` bytes.

@@ -54,8 +54,8 @@ fn a_unary_message_travels_compressed() {
         for len in [1024, 30_000, 100_000, 3_000_000] {
             let message = text(len);
             let bare = MessageBytes::bare(message.clone());
-            let (packed, smaller) = pack(bare, packing(encoding), Compression::Auto);
-            assert!(smaller);
+            let (packed, packed_with) = pack(bare, packing(encoding), Compression::Auto);
+            assert_eq!(packed_with, Some(encoding));
             let sent = joined(write(head(encoding), packed, Bytes::new()));
             assert!(sent.len() < len, "{encoding} {len}");
             let inbound = read(Direction::Request, sent.clone(), LIMIT).unwrap();
@@ -77,15 +77,15 @@ fn small_messages_and_those_that_do_not_shrink_are_sent_as_they_are() {
     for encoding in supported() {
         for message in [text(1023), Bytes::from(noise.clone()), Bytes::new()] {
             let bare = MessageBytes::bare(message.clone());
-            let (kept, smaller) = pack(bare, packing(encoding), Compression::Auto);
-            if !smaller {
+            let (kept, packed_with) = pack(bare, packing(encoding), Compression::Auto);
+            if packed_with.is_none() {
                 assert_eq!(kept.into_bytes(), message);
             }
-            assert!(!smaller || message.len() >= 1024);
+            assert!(packed_with.is_none() || message.len() >= 1024);
         }
     }
-    let (_, smaller) = pack(MessageBytes::bare(text(9000)), None, Compression::Always);
-    assert!(!smaller);
+    let (_, packed_with) = pack(MessageBytes::bare(text(9000)), None, Compression::Always);
+    assert_eq!(packed_with, None);
 }
 
 #[test]
@@ -93,7 +93,8 @@ fn the_threshold_counts_unless_the_message_chooses() {
     for encoding in supported() {
         let packed = |len, from, compression| {
             let message = MessageBytes::bare(text(len));
-            pack(message, Some(Packing { encoding, from }), compression).1
+            let packing = Some(Packing { encoding, from });
+            pack(message, packing, compression).1.is_some()
         };
         assert!(packed(500, 500, Compression::Auto));
         assert!(!packed(499, 500, Compression::Auto));

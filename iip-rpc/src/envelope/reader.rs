@@ -1,9 +1,10 @@
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use iip_core::wire::record::{
     Record, RecordKind, Records, decode_header, decode_varint, header_len,
 };
 
 use super::pack::{PACKED_MESSAGE, PACKED_START, unpack};
+use super::parts::Assembly;
 use super::{EnvelopeError, Head, MessageBytes, Trailer};
 
 /// Whose records are read.
@@ -26,18 +27,12 @@ pub(crate) struct Inbound {
     pub(crate) cancelled: Option<u64>,
 }
 
-/// A message of which parts are missing. Only within one frame: those of several are put together by the session.
-struct Assembly {
-    message: BytesMut,
-    missing: u64,
-    packed: bool,
-}
-
 struct Reader<'a> {
     records: &'a Bytes,
     direction: Direction,
     max_message: usize,
     inbound: Inbound,
+    /// Only within one frame: a message of several is put together by the session.
     assembly: Option<Assembly>,
     first: bool,
     ended: bool,
@@ -132,12 +127,7 @@ impl Reader<'_> {
         let (total, taken) = decode_varint(record.payload)?;
         self.begin(total, record.kind)?;
         let part = record.payload.get(taken..).unwrap_or_default();
-        let missing = total.checked_sub(part.len() as u64);
-        self.assembly = Some(Assembly {
-            message: BytesMut::from(part),
-            missing: missing.ok_or(EnvelopeError::BadPart)?,
-            packed: record.kind.is_compressed(),
-        });
+        self.assembly = Some(Assembly::begin(record.kind, total, part)?);
         self.assemble();
         Ok(())
     }
@@ -146,11 +136,7 @@ impl Reader<'_> {
         let Some(assembly) = &mut self.assembly else {
             return Err(EnvelopeError::Misplaced(record.kind));
         };
-        let missing = assembly.missing.checked_sub(record.payload.len() as u64);
-        assembly.missing = missing
-            .filter(|_| !record.payload.is_empty())
-            .ok_or(EnvelopeError::BadPart)?;
-        assembly.message.extend_from_slice(record.payload);
+        assembly.add(record.payload)?;
         self.assemble();
         Ok(())
     }
@@ -174,9 +160,9 @@ impl Reader<'_> {
 
     /// Takes the message under assembly over when it is complete.
     fn assemble(&mut self) {
-        if let Some(assembly) = self.assembly.take_if(|assembly| assembly.missing == 0) {
-            self.packed = assembly.packed;
-            self.inbound.message = Some(MessageBytes::bare(assembly.message.freeze()));
+        if let Some(assembly) = self.assembly.take_if(|assembly| assembly.is_whole()) {
+            self.packed = assembly.is_packed();
+            self.inbound.message = Some(assembly.finish());
         }
     }
 

@@ -277,10 +277,7 @@ impl ServerBuilder {
         let mut core = self.core.limits(limits.encodings(told(&self.accept)));
         let messages = Messages {
             max: self.max_message,
-            compress: self.compress.map(|encoding| Packing {
-                encoding,
-                from: self.compress_from,
-            }),
+            compress: Packing::set(self.compress, self.compress_from),
         };
         for (service, _) in &self.services {
             if !names.insert(service.name()) {

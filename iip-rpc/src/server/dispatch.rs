@@ -24,7 +24,7 @@ impl Messages {
     /// How the response to `incoming` is compressed.
     pub(crate) fn answer(self, incoming: &Incoming) -> Option<Packing> {
         self.compress
-            .filter(|packing| incoming.encodings().contains(packing.encoding.name()))
+            .filter(|packing| packing.is_among(incoming.encodings()))
     }
 }
 

@@ -218,8 +218,7 @@ pub(super) fn encoded(
     let (body, response) = response.take();
     let message = body.into_message()?;
     Ok(if enveloped {
-        let (message, packed) = envelope::pack(message, compress, response.compression());
-        let encoding = compress.filter(|_| packed).map(|packing| packing.encoding);
+        let (message, encoding) = envelope::pack(message, compress, response.compression());
         envelope::write(
             Head::to_record(None, response.metadata(), encoding),
             message,

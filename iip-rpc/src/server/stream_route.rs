@@ -172,20 +172,16 @@ async fn answered(
     response: &mut FrameSender,
 ) -> Reply {
     let (body, answer) = answer.take();
-    let head = |packing: Option<Packing>| {
-        let encoding = packing.map(|packing| packing.encoding);
-        Head::to_record(None, answer.metadata(), encoding)
-    };
+    let head = |encoding| Head::to_record(None, answer.metadata(), encoding);
     let mut stream = match body.into_kind() {
         Kind::Message(message) => {
-            let (message, packed) = envelope::pack(message, compress, answer.compression());
-            let head = head(compress.filter(|_| packed));
+            let (message, encoding) = envelope::pack(message, compress, answer.compression());
             let trailer = Trailer::ok_record(answer.trailers());
-            return Reply::from(envelope::write(head, message, trailer));
+            return Reply::from(envelope::write(head(encoding), message, trailer));
         }
         Kind::Stream(stream) => stream,
     };
-    let head = head(compress);
+    let head = head(compress.map(|packing| packing.encoding));
     let mut chunks = VecDeque::new();
     if !head.is_empty() {
         chunks.push_back(Chunk::new(&[], head).costing(0));

@@ -52,6 +52,17 @@ pub enum Cancelled {
     Withdrawn,
 }
 
+/// How the parts of a request look that follow its first; without a sequence number it is a raw one.
+fn further(envelope: Option<u16>) -> Framing {
+    Framing {
+        response: false,
+        route: NO_ROUTE,
+        path: None,
+        envelope: envelope.map(|seq| (0, seq)),
+        max_data: MAX_CHUNK,
+    }
+}
+
 impl ClientSession {
     /// Begins a call: leases a channel and queues the request.
     ///
@@ -148,13 +159,7 @@ impl ClientSession {
             return !channel.response_complete;
         }
         channel.request_complete = last;
-        let framing = Framing {
-            response: false,
-            route: NO_ROUTE,
-            path: None,
-            envelope: envelope.map(|seq| (0, seq)),
-            max_data: MAX_CHUNK,
-        };
+        let framing = further(envelope);
         // IIP has no empty frame: a raw request that ends with nothing to say cannot be told from one that ends with
         // a byte, so its sender holds the last piece back instead.
         debug_assert!(envelope.is_some() || !payload.is_empty());
@@ -178,13 +183,7 @@ impl ClientSession {
             return false;
         };
         channel.request_complete = last;
-        let framing = Framing {
-            response: false,
-            route: NO_ROUTE,
-            path: None,
-            envelope: Some((0, seq)),
-            max_data: MAX_CHUNK,
-        };
+        let framing = further(Some(seq));
         self.output.push_chunk(call, &framing, chunk, false, last);
         true
     }
@@ -298,13 +297,7 @@ impl ClientSession {
             return;
         }
         let envelope = channel.envelope;
-        let framing = Framing {
-            response: false,
-            route: NO_ROUTE,
-            path: None,
-            envelope: envelope.map(|seq| (0, seq)),
-            max_data: MAX_CHUNK,
-        };
+        let framing = further(envelope);
         // A raw request gets here only when it was answered, and the server reads past the byte.
         let last: &'static [u8] = if envelope.is_some() { &CANCEL } else { &[0] };
         // Nothing of the call is queued any more.

@@ -168,30 +168,24 @@ impl ClientSession {
         let over_budget = self.held + announced > self.config.limits.receive_budget;
         let enveloped = self.channels.entry(call.channel).envelope.is_some();
         let window = self.config.limits.window_bytes() as usize;
-        let mut message_fits = true;
         // A message of one frame that the window covers needs no books.
-        if enveloped && (kind != FrameKind::ResponseWhole || data.len() + MESSAGE_COST > window) {
-            let fits = self.receive_records(call.channel, &data, last, now)?;
-            let channel = self.channels.entry(call.channel);
-            if !fits && channel.delivery == Delivery::Frames {
-                let limit = self.message_limit();
-                self.pending_events.push_back(ClientEvent::TooLarge {
-                    call,
-                    limit,
-                    budget: false,
-                });
-                return Ok(());
-            }
-            message_fits = fits;
-        }
-        let channel = self.channels.entry(call.channel);
-        if channel.delivery == Delivery::Frames {
-            self.pending_events
-                .push_back(ClientEvent::Response { call, data, last });
-            return Ok(());
-        }
+        let counted =
+            enveloped && (kind != FrameKind::ResponseWhole || data.len() + MESSAGE_COST > window);
+        let fits = !counted || self.receive_records(call.channel, &data, last, now)?;
         let (message_limit, limit) = (self.message_limit(), self.receive_limit(enveloped));
         let channel = self.channels.entry(call.channel);
+        if channel.delivery == Delivery::Frames {
+            self.pending_events.push_back(if fits {
+                ClientEvent::Response { call, data, last }
+            } else {
+                ClientEvent::TooLarge {
+                    call,
+                    limit: message_limit,
+                    budget: false,
+                }
+            });
+            return Ok(());
+        }
         if kind == FrameKind::ResponseWhole && announced <= limit && !over_budget {
             self.pending_events
                 .push_back(ClientEvent::Response { call, data, last });
@@ -206,16 +200,12 @@ impl ClientSession {
         };
         let held = assembly.held();
         let was_refused = assembly.is_refused();
-        if over_budget || !message_fits {
+        if over_budget || !fits {
             assembly.refuse();
         }
         let added = assembly.add(&data, announced, now);
-        let (limit, budget) = match added {
-            // No credit comes for its rest, so it would never be seen to exceed the limit.
-            _ if !message_fits => (message_limit, false),
-            Added::TooLarge => (message_limit, false),
-            _ => (self.config.limits.receive_budget, true),
-        };
+        // For the rest of a message that does not fit no credit comes: it would never be seen to exceed the limit.
+        let too_large = !fits || added == Added::TooLarge;
         let refused = assembly.is_refused();
         self.held = self.held + assembly.held() - held;
         if added == Added::Endless {
@@ -224,8 +214,12 @@ impl ClientSession {
         if refused && !was_refused {
             self.pending_events.push_back(ClientEvent::TooLarge {
                 call,
-                limit,
-                budget,
+                limit: if too_large {
+                    message_limit
+                } else {
+                    self.config.limits.receive_budget
+                },
+                budget: !too_large,
             });
         }
         if last {

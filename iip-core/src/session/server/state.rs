@@ -253,7 +253,8 @@ impl<L: Lookup> ServerSession<L> {
             generation: 0,
             events_channel: None,
             output: SendQueue::default(),
-            pending_events: VecDeque::new(),
+            // As much as a connection needs that has one call at a time.
+            pending_events: VecDeque::with_capacity(1),
             small_frames: SmallFrames::new(),
             progress: ReadProgress::new(now),
             incomplete: 0,

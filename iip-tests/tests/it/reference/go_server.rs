@@ -1,6 +1,5 @@
 //! Our client in front of the reference's server.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use iip_core::client::Client;
@@ -12,29 +11,10 @@ use iip_tests::interop::proto::{
     DownloadRequest, InteropClient, Payload, UnaryReply, UnaryRequest,
 };
 use iip_tests::reference::{MAX_DATA, Server};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use super::running::{Emulated, Ours, Peer, eventually, limited, text};
-
-fn echo() -> Server {
-    Server::new().handle("/echo", |call| async { Ok(call.data) })
-}
-
-/// An echo server whose `/held` answers when it is let.
-fn held() -> (Server, Arc<Semaphore>) {
-    let gate = Arc::new(Semaphore::new(0));
-    let pass = Arc::clone(&gate);
-    let server = echo().handle("/held", move |call| {
-        let pass = Arc::clone(&pass);
-        async move {
-            pass.acquire().await.expect("a gate").forget();
-            Ok(call.data)
-        }
-    });
-    (server, gate)
-}
+use super::running::{Emulated, Ours, Peer, echo, eventually, held, limited, text};
 
 async fn call(client: &Client, path: &'static str, data: &str) -> String {
     let answer = limited(client.call(path, data.to_owned())).await;

@@ -5,28 +5,9 @@ use std::time::Duration;
 
 use iip_rpc::tokio;
 use iip_tests::reference::{Client, Frame, MAX_DATA, Server, parse};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::running::{Peer, limited, text};
-
-fn echo() -> Server {
-    Server::new().handle("/echo", |call| async { Ok(call.data) })
-}
-
-/// An echo server whose `/held` answers when it is let.
-fn held() -> (Server, Arc<Semaphore>) {
-    let gate = Arc::new(Semaphore::new(0));
-    let pass = Arc::clone(&gate);
-    let server = echo().handle("/held", move |call| {
-        let pass = Arc::clone(&pass);
-        async move {
-            pass.acquire().await.expect("a gate").forget();
-            Ok(call.data)
-        }
-    });
-    (server, gate)
-}
+use super::running::{Peer, echo, held, limited, text};
 
 #[test]
 fn paths_are_parsed_as_go_does() {

@@ -1,6 +1,7 @@
 //! Emulated peers that run beside a test.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use iip_rpc::server::ServerBuilder;
 use iip_rpc::{iip_core, tokio};
 use iip_tests::reference::{Channel, Client, Frame, FrameReader, Server};
 use tokio::io::{AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// Longer than any test takes on the slowest machine: what waits for longer waits for ever.
@@ -198,6 +199,25 @@ impl Ours {
     pub(crate) async fn stopped(self) {
         limited(self.serving).await.expect("no panic");
     }
+}
+
+/// An emulated server that answers on `/echo`.
+pub(crate) fn echo() -> Server {
+    Server::new().handle("/echo", |call| async { Ok(call.data) })
+}
+
+/// An echo server whose `/held` answers when it is let.
+pub(crate) fn held() -> (Server, Arc<Semaphore>) {
+    let gate = Arc::new(Semaphore::new(0));
+    let pass = Arc::clone(&gate);
+    let server = echo().handle("/held", move |call| {
+        let pass = Arc::clone(&pass);
+        async move {
+            pass.acquire().await.expect("a gate").forget();
+            Ok(call.data)
+        }
+    });
+    (server, gate)
 }
 
 /// An emulated server, reached through memory.
