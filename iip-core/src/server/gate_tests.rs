@@ -64,7 +64,7 @@ fn an_adaptive_limit_follows_what_calls_take() {
     let gate: Gate<u32> = Gate::new(1000, &settings, begun);
     fill(&gate, 32);
     assert!(gate.is_busy());
-    for call in 0..200 {
+    for call in 0..600 {
         let now = begun + Duration::from_millis(call);
         gate.ended(0, Duration::from_millis(1), now);
     }

@@ -63,6 +63,8 @@ mod output_tests;
 #[cfg(test)]
 mod oversize_tests;
 #[cfg(test)]
+mod refusing_tests;
+#[cfg(test)]
 mod requests_tests;
 #[cfg(test)]
 mod responses_tests;

@@ -33,6 +33,14 @@ impl Lookup for Routes {
             delivery,
         })
     }
+
+    fn criticality(&self, _: usize, _: bool, data: &[u8]) -> Option<Criticality> {
+        match data {
+            b"system" => None,
+            b"plus" => Some(Criticality::CriticalPlus),
+            _ => Some(Criticality::Critical),
+        }
+    }
 }
 
 /// A frame that a session sent.

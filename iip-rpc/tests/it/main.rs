@@ -18,6 +18,7 @@ mod in_process;
 mod layered_streams;
 mod layers;
 mod native;
+mod overload;
 mod peer;
 mod plain;
 mod raw;
