@@ -25,6 +25,17 @@ impl Refusal {
         Self::Waiting,
     ];
 
+    /// The limit's, for figures.
+    #[cfg(feature = "metrics")]
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Limit => "in_flight",
+            Self::PerConnection => "per_connection",
+            Self::Abandoned => "abandoned",
+            Self::Waiting => "queue",
+        }
+    }
+
     /// The error object. Written out, so that a refusal costs next to nothing.
     pub(super) fn json(self) -> &'static str {
         match self {

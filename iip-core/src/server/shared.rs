@@ -33,6 +33,14 @@ pub(super) struct ServerCore {
     pub(super) books: Books,
 }
 
+impl ServerCore {
+    /// Counts refusals.
+    pub(super) fn refused(&self, why: Refusal, calls: u64) {
+        self.gate.refuse(why, calls);
+        self.books.meters.refused(why, calls);
+    }
+}
+
 /// A handler that went into a task.
 pub(super) struct Running {
     pub(super) abort: AbortHandle,
@@ -261,6 +269,7 @@ impl ServerShared {
     /// A handler in a task has ended, with its answer or without.
     pub(super) fn ended(&self, call: CallId, reply: Option<Payload>) {
         self.core.gate.leave();
+        self.core.books.meters.calls(|| self.core.gate.stats());
         let mut state = self.lock();
         if let Some(running) = state.running.remove(&call) {
             state.abandoned -= usize::from(running.abandoned);
@@ -298,6 +307,7 @@ impl ServerShared {
     /// Tells the session what there is no room for, so that it refuses that at once; what it finds then.
     pub(super) fn refuse_from_here(&self, state: &mut ServerState) -> Option<Refusal> {
         let gate = &self.core.gate;
+        self.core.books.meters.calls(|| gate.stats());
         let (most, refusal) = match self.room(state) {
             0 if state.abandoned >= self.core.max_abandoned => {
                 (Some(Criticality::CriticalPlus), Refusal::Abandoned)
@@ -315,7 +325,7 @@ impl ServerShared {
     pub(super) fn count_refused(&self, state: &mut ServerState, refusal: Option<Refusal>) {
         if let Some(refusal) = refusal {
             let refused = state.session.refuse_from_here(None);
-            self.core.gate.refuse(refusal, refused);
+            self.core.refused(refusal, refused);
         }
     }
 

@@ -202,7 +202,7 @@ impl WaitingCall {
     /// Answers it with a refusal.
     pub(super) fn refuse(self) {
         let refusal = Refusal::Waiting;
-        self.shared.core.gate.refuse(refusal, 1);
+        self.shared.core.refused(refusal, 1);
         self.shared.answer_waiting(self.call, |state| {
             let json = Bytes::from_static(refusal.json().as_bytes());
             state.session.refuse_with(self.call, json)

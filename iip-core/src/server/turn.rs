@@ -37,7 +37,7 @@ impl ServerShared {
             return Admitted::Begins(request);
         }
         let refused = |refusal| {
-            core.gate.refuse(refusal, 1);
+            core.refused(refusal, 1);
             Admitted::Refused(refusal)
         };
         if crowded {
@@ -98,7 +98,7 @@ impl ServerShared {
         let (ticket, displaced) = match core.gate.wait(waiting, criticality, deadline, now) {
             Pushed::Waits(ticket, displaced) => (ticket, displaced),
             Pushed::Full(_) => {
-                core.gate.refuse(Refusal::Limit, 1);
+                core.refused(Refusal::Limit, 1);
                 return Admitted::Refused(Refusal::Limit);
             }
         };

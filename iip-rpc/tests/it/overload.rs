@@ -120,13 +120,17 @@ async fn the_more_critical_take_the_places_of_others_in_the_queue() {
     let sheddable = rig.call("a", Some("sheddable")).await;
     let critical = rig.call("b", None).await;
     assert_eq!(rig.statistics.overload().waiting, 2);
-    refused(rig.call("c", None).await).await;
-    let plus = rig.call("d", Some("critical_plus")).await;
+    let displaced = rig.call("c", None).await;
     refused(sheddable).await;
-    assert_eq!(rig.statistics.overload().refused_waiting, 1);
+    refused(rig.call("d", Some("sheddable")).await).await;
+    let plus = rig.call("e", Some("critical_plus")).await;
+    refused(displaced).await;
+    refused(rig.call("f", None).await).await;
+    let stats = rig.statistics.overload();
+    assert_eq!((stats.refused_waiting, stats.refused_limit), (2, 2));
     assert_eq!(rig.begun(), 4);
     answered(critical, "b").await;
-    answered(plus, "d").await;
+    answered(plus, "e").await;
     assert_eq!(rig.begun(), 6);
 }
 

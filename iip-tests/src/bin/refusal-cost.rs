@@ -33,8 +33,8 @@ impl NamedService for Empty {
     }
 }
 
-async fn echo(request: Request<()>) -> Result<Response<()>, Status> {
-    Ok(Response::new(request.into_inner()))
+async fn echo(_: Request<()>) -> Result<Response<()>, Status> {
+    Ok(Response::new(()))
 }
 
 fn frame(path: &str, channel: u32, data: &[u8]) -> Vec<u8> {
