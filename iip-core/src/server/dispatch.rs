@@ -244,7 +244,10 @@ impl ServerEndpoint {
         crowded: bool,
         clock: &mut Option<Clock>,
     ) {
-        let answer = match self.shared.admit(call, route, request, crowded) {
+        let answer = match self
+            .shared
+            .admit(call, route, request, crowded, self.spawned.len())
+        {
             Admitted::Begins(request) => return self.dispatch(call, route, request, true, clock),
             Admitted::Waits => return,
             Admitted::Refused(refusal) => Answer::Refusal(refusal),

@@ -22,7 +22,7 @@ pub(super) enum Admitted {
 
 impl ServerShared {
     /// Looks whether a native call may begin. `crowded`: its connection has as many as it may, or too many that were
-    /// abandoned. Nothing of it was decoded, and of one that is refused nothing is.
+    /// abandoned. `spawned`: of its batch, so many were begun. Nothing of it was decoded, and of one that is refused nothing is.
     #[cold]
     pub(super) fn admit(
         self: &Arc<Self>,
@@ -30,6 +30,7 @@ impl ServerShared {
         route: usize,
         request: Incoming,
         crowded: bool,
+        spawned: usize,
     ) -> Admitted {
         let core = &self.core;
         // Who looks after the server has to see it now.
@@ -70,7 +71,7 @@ impl ServerShared {
         }
         let limited = !(request.enveloped && core.router.streams(route));
         let deadline = deadline.or_else(|| self.run_limit(limited, request.arrived));
-        self.wait(call, route, request, terms.criticality, deadline, now)
+        self.wait(call, route, request, terms.criticality, deadline, spawned)
     }
 
     fn wait(
@@ -80,7 +81,7 @@ impl ServerShared {
         mut request: Incoming,
         criticality: Criticality,
         deadline: Option<Instant>,
-        now: Instant,
+        spawned: usize,
     ) -> Admitted {
         let core = &self.core;
         request.detach();
@@ -95,7 +96,12 @@ impl ServerShared {
         };
         // Whoever takes it out of the queue finds it entered here.
         let mut state = self.lock();
-        let (ticket, displaced) = match core.gate.wait(waiting, criticality, deadline, now) {
+        if self.room(&state) <= spawned {
+            // Others of its batch wait already.
+            core.refused(Refusal::PerConnection, 1);
+            return Admitted::Refused(Refusal::PerConnection);
+        }
+        let (ticket, displaced) = match core.gate.wait(waiting, criticality, deadline, now()) {
             Pushed::Waits(ticket, displaced) => (ticket, displaced),
             Pushed::Full(_) => {
                 core.refused(Refusal::Limit, 1);

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use crate::peer::{Peer, frame, text};
 use crate::running::{Gate, Running, echo, eventually, gated, limited, spawn_call};
 
 fn code(answer: &[u8]) -> Option<i64> {
@@ -136,6 +137,27 @@ async fn one_connection_does_not_take_all_there_is() {
     })
     .await;
     assert_eq!(client.call("/echo", "x").await.unwrap(), "x");
+}
+
+/// Calls that arrive together, of which none has ended.
+#[tokio::test]
+async fn calls_that_wait_count_for_their_connection() {
+    let (server, gate) = gated();
+    let settings = queue(100).per_connection(3);
+    let server = server.max_in_flight(1).overload(settings);
+    let server = Running::start(server).await;
+    let mut peer = Peer::native(&server.address, 16).await;
+    let batch: Vec<u8> = (2..10)
+        .flat_map(|channel| frame(1, "/held", channel, "x"))
+        .collect();
+    peer.send(batch).await;
+    for _ in 0..5 {
+        assert!(text(&peer.expect().await).contains("per_connection"));
+    }
+    gate.release(3);
+    for _ in 0..3 {
+        assert_eq!(text(&peer.expect().await), "x");
+    }
 }
 
 #[tokio::test]
