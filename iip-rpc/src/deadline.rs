@@ -35,12 +35,18 @@ pub(crate) fn on_arrival(
     timeout_us: Option<u64>,
     default: Option<Duration>,
 ) -> Option<Instant> {
+    arrived.checked_add(timeout(timeout_us, default)?)
+}
+
+/// How long a call may take with this `timeout_us` in its HEAD (absent: `default`), at most a day. `None`: it has no
+/// deadline.
+pub(crate) fn timeout(timeout_us: Option<u64>, default: Option<Duration>) -> Option<Duration> {
     let timeout = match timeout_us {
         None => default?,
         Some(NO_DEADLINE) => return None,
         Some(microseconds) => Duration::from_micros(microseconds),
     };
-    arrived.checked_add(timeout.min(MAX_TIMEOUT))
+    Some(timeout.min(MAX_TIMEOUT))
 }
 
 /// `duration` in microseconds, as much as a `timeout_us` can say of it without meaning that there is none.

@@ -19,5 +19,6 @@ pub mod elsewhere;
 pub mod fixtures;
 pub mod helloworld;
 pub mod interop;
+pub mod overload;
 pub mod reference;
 pub mod restarts;

@@ -6,9 +6,11 @@ use std::time::Duration;
 use super::admission::{Admission, ConnectionLimits};
 use super::books::Books;
 use super::connections::{Age, Connections};
+use super::gate::Gate;
 use super::handler::{Frames, Handler, RawRoute, StreamHandler, Whole};
 use super::listener::Listener;
 use super::meters::Meters;
+use super::overload::Overload;
 use super::route::{Route, Router};
 use super::serve::Server;
 use super::shared::ServerCore;
@@ -36,12 +38,14 @@ pub struct ServerBuilder {
     run_limit: Duration,
     write_stall: Duration,
     max_in_flight: usize,
+    overload: Overload,
     receive_budget: usize,
     listeners: Vec<Listener>,
     statistics: StatisticsAccess,
     pre_stop: Duration,
     age: Option<Age>,
     inherits: bool,
+    pinned: bool,
     /// The first mistake, reported when the server is made.
     mistake: Option<String>,
 }
@@ -57,6 +61,7 @@ impl Default for ServerBuilder {
             run_limit: super::handler::RAW_RUN_LIMIT,
             write_stall: Duration::from_secs(10),
             max_in_flight: 10_000,
+            overload: Overload::default(),
             receive_budget: default_receive_budget(
                 std::fs::read_to_string("/proc/meminfo").ok().as_deref(),
             ),
@@ -65,6 +70,7 @@ impl Default for ServerBuilder {
             pre_stop: Duration::ZERO,
             age: None,
             inherits: false,
+            pinned: false,
             mistake: None,
         }
     }
@@ -164,10 +170,19 @@ impl ServerBuilder {
     }
 
     /// Calls in progress over all connections, those that are answered at once not counted; default 10,000. Beyond it
-    /// native calls are refused with code 109 before anything is decoded.
+    /// native calls are refused with code 109 before anything is decoded, sheddable ones ([`Criticality`](super::Criticality))
+    /// beyond three quarters of it.
     #[must_use]
     pub fn max_in_flight(mut self, calls: usize) -> Self {
         self.max_in_flight = calls;
+        self
+    }
+
+    /// What becomes of calls that cannot be taken at once: limits of a connection, a limit that follows what the server can
+    /// do, calls that wait. Default: none wait, and no limit moves.
+    #[must_use]
+    pub fn overload(mut self, settings: Overload) -> Self {
+        self.overload = settings;
         self
     }
 
@@ -208,6 +223,15 @@ impl ServerBuilder {
             most: age.min(LONGEST),
             grace: grace.min(LONGEST),
         });
+        self
+    }
+
+    /// Not API: polls every handler in place first, however long that takes. For measurements under tools that make all
+    /// of it slow, which otherwise measure tasks.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn pin_in_place(mut self) -> Self {
+        self.pinned = true;
         self
     }
 
@@ -279,6 +303,9 @@ impl ServerBuilder {
             let why = none.map_or_else(String::new, |error| format!("; {error}"));
             return Err(invalid(format!("{text}{why}")));
         }
+        if self.pinned {
+            self.router.pin_in_place();
+        }
         let source = Arc::new(Source::new());
         self.router.begin_statistics();
         for (path, handler) in StatisticsPath::all(&source) {
@@ -292,12 +319,11 @@ impl ServerBuilder {
             default_timeout: self.default_timeout,
             run_limit: self.run_limit,
             write_stall: self.write_stall,
-            max_in_flight: self.max_in_flight,
+            gate: Gate::new(self.max_in_flight, &self.overload, now()),
             receive_budget: self.receive_budget,
             held: AtomicUsize::new(0),
             max_abandoned: self.limits.max_abandoned,
             max_unread: self.limits.max_message,
-            running: AtomicUsize::new(0),
             cut_calls: AtomicUsize::new(0),
             cut_streams: AtomicUsize::new(0),
             books: Books::new(now(), meters),

@@ -243,6 +243,7 @@ impl Drop for Connection {
         for running in state.running.values() {
             running.abort.abort();
         }
+        self.shared.forget_all_waiting(&mut state);
         let ended = state.session.ended().cloned();
         drop(state);
         if let Some(Ended::Violation(violation)) = ended {

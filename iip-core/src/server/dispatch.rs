@@ -2,22 +2,21 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use tokio::task::AbortHandle;
 
-use super::ending::{Which, end_calls, stop};
+use super::ending::{Which, end_calls};
 use super::frames::{Inbound, Inbox, Link};
+use super::gate::Refusal;
 use super::route::{Failure, Incoming, Runner};
 use super::shared::{Polls, Running, ServerShared, ServerState};
 use super::task::Task;
+use super::turn::Admitted;
 use crate::conn::{Endpoint, Status, Transmit, Wakeups, now};
-use crate::session::{
-    Batch, CallId, Encodings, Ended, ErrorReply, Output, Payload, Profile, ServerEvent,
-};
+use crate::session::{Batch, CallId, Encodings, Ended, Output, Payload, Profile, ServerEvent};
 use crate::wire::Path;
 
 /// How long handlers that are not known yet may keep the connection from its other calls in one batch. What is left of
@@ -48,7 +47,7 @@ pub(super) struct ServerEndpoint {
 
 enum Answer {
     Reply(Payload),
-    Refusal(ErrorReply),
+    Refusal(Refusal),
     /// The handler has sent it frame by frame.
     Sent,
 }
@@ -150,13 +149,13 @@ impl ServerEndpoint {
             self.note_frames(&mut state);
             let native = state.session.profile() == Profile::Native;
             self.encodings = state.session.client_encodings();
-            let overloaded = state.abandoned >= shared.core.max_abandoned;
+            let room = shared.room(&state);
             drop(state);
             self.wakeups.wake_all();
             let mut clock = None;
             let mut events = std::mem::take(&mut self.events);
             for event in events.drain(..) {
-                self.act(event, native, overloaded, &mut clock);
+                self.act(event, native, room, &mut clock);
             }
             self.events = events;
             state = shared.lock();
@@ -209,13 +208,7 @@ impl ServerEndpoint {
         }
     }
 
-    fn act(
-        &mut self,
-        event: ServerEvent,
-        native: bool,
-        overloaded: bool,
-        clock: &mut Option<Clock>,
-    ) {
+    fn act(&mut self, event: ServerEvent, native: bool, room: usize, clock: &mut Option<Clock>) {
         match event {
             ServerEvent::Request {
                 call,
@@ -234,19 +227,11 @@ impl ServerEndpoint {
                     // Nobody waits for it any more: it need not begin.
                     return;
                 }
-                let full = self.shared.core.running.load(Ordering::Relaxed)
-                    >= self.shared.core.max_in_flight;
-                if (full || overloaded) && native {
-                    let text = if full {
-                        "the server has too many calls in progress (max_in_flight)"
-                    } else {
-                        "too many handlers of this connection still run after their deadline (max_abandoned)"
-                    };
-                    let reply = ErrorReply::new(ErrorReply::OVERLOADED, text);
-                    self.replies.push((call, Answer::Refusal(reply)));
-                    return;
-                }
                 let request = self.incoming(call, path, data, enveloped, native, route, arrived);
+                let crowded = self.spawned.len() >= room;
+                if native && (crowded || self.shared.core.gate.is_busy()) {
+                    return self.admit(call, route, request, crowded, clock);
+                }
                 self.dispatch(call, route, request, native, clock);
             }
             ServerEvent::Expired { call } => self.fail(call, &Failure::Expired, native),
@@ -257,6 +242,28 @@ impl ServerEndpoint {
             | ServerEvent::EndStreams
             | ServerEvent::GraceOver => {}
         }
+    }
+
+    /// Looks whether a call may begin.
+    #[cold]
+    fn admit(
+        &mut self,
+        call: CallId,
+        route: usize,
+        request: Incoming,
+        crowded: bool,
+        clock: &mut Option<Clock>,
+    ) {
+        let answer = match self
+            .shared
+            .admit(call, route, request, crowded, self.spawned.len())
+        {
+            Admitted::Begins(request) => return self.dispatch(call, route, request, true, clock),
+            Admitted::Waits => return,
+            Admitted::Refused(refusal) => Answer::Refusal(refusal),
+            Admitted::Expired(payload) => Answer::Reply(payload),
+        };
+        self.replies.push((call, answer));
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -347,7 +354,7 @@ impl ServerEndpoint {
         let deadline = runner
             .deadline()
             .or_else(|| shared.run_limit(limited, arrived));
-        shared.core.running.fetch_add(1, Ordering::Relaxed);
+        shared.core.gate.enter();
         let polls = self.spare.pop().unwrap_or_default();
         let task = Task {
             shared: Arc::clone(&shared),
@@ -358,6 +365,7 @@ impl ServerEndpoint {
             polls: Arc::clone(&polls),
             enveloped,
             measure: !in_place,
+            admitted: shared.core.gate.measures().then_some((arrived, deadline)),
             done: false,
         };
         let abort = tokio::spawn(task.run()).abort_handle();
@@ -375,7 +383,10 @@ impl ServerEndpoint {
         for (call, answer) in self.replies.drain(..) {
             match answer {
                 Answer::Reply(payload) => state.session.respond(call, payload),
-                Answer::Refusal(reply) => state.session.refuse(call, &reply),
+                Answer::Refusal(refusal) => {
+                    let json = Bytes::from_static(refusal.json().as_bytes());
+                    state.session.refuse_with(call, json)
+                }
                 Answer::Sent => true,
             };
             if !state.inboxes.is_empty()
@@ -421,7 +432,8 @@ impl ServerEndpoint {
             return;
         };
         let payload = entry.route.failure(&Failure::Cancelled, true);
-        let runs = stop(state, call);
+        self.shared.forget_waiting(state, call);
+        let runs = state.stop(call);
         state.session.abort(call, payload);
         let inbox = match runs {
             true => state.inboxes.get_mut(&call).map(Inbox::take_wakers),
@@ -439,12 +451,20 @@ impl ServerEndpoint {
     fn fail(&mut self, call: CallId, failure: &Failure, native: bool) {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
-        let Some(route) = state.running.get(&call).map(|running| running.route) else {
-            return;
+        let (route, failure) = match shared.forget_waiting(&mut state, call) {
+            Some(waits) if waits.begun => (waits.route, failure),
+            Some(waits) => {
+                shared.core.gate.expire();
+                match failure {
+                    Failure::Expired => (waits.route, &Failure::ExpiredWaiting),
+                    _ => (waits.route, failure),
+                }
+            }
+            None => match state.running.get(&call).map(|running| running.route) {
+                Some(route) if state.stop(call) => (route, failure),
+                _ => return,
+            },
         };
-        if !stop(&mut state, call) {
-            return;
-        }
         let Some(entry) = shared.core.router.entries.get(route) else {
             return;
         };
@@ -466,7 +486,9 @@ impl Endpoint for ServerEndpoint {
     fn input(&mut self, input: &mut BytesMut, received: usize, batch: Batch, now: Instant) {
         self.with(|shared, state| {
             shared.core.books.keep_up(state.session.tally(), now);
+            let refused = shared.refuse_from_here(state);
             state.session.handle_batch(input, received, batch, now);
+            shared.count_refused(state, refused);
             state.session.missing(input.len())
         });
     }
@@ -561,6 +583,7 @@ impl Endpoint for ServerEndpoint {
         for running in state.running.values() {
             running.abort.abort();
         }
+        shared.forget_all_waiting(&mut state);
         let inboxes = std::mem::take(&mut state.inboxes);
         state.unread = 0;
         drop(state);

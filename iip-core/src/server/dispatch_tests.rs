@@ -7,8 +7,10 @@ use bytes::BytesMut;
 
 use super::books::Books;
 use super::dispatch::ServerEndpoint;
+use super::gate::Gate;
 use super::handler::{RawRoute, Whole};
 use super::meters::Meters;
+use super::overload::Overload;
 use super::route::{Incoming, Paths, Peer, Route, Router};
 use super::shared::{Polls, ServerCore, ServerShared};
 use super::{Handler, HandlerError, handler_fn};
@@ -32,12 +34,11 @@ fn endpoint(limits: Limits, run_limit: Duration) -> ServerEndpoint {
         default_timeout: None,
         run_limit,
         write_stall: Duration::from_secs(10),
-        max_in_flight: 1000,
+        gate: Gate::new(1000, &Overload::default(), now()),
         max_abandoned: limits.max_abandoned,
         max_unread: 1 << 20,
         receive_budget: 1 << 20,
         held: AtomicUsize::new(0),
-        running: AtomicUsize::new(0),
         cut_calls: AtomicUsize::new(0),
         cut_streams: AtomicUsize::new(0),
         books: Books::new(now(), Meters::new(Vec::new())),

@@ -3,7 +3,7 @@ use std::sync::atomic::Ordering;
 use super::route::Failure;
 use super::shared::{ServerShared, ServerState};
 use crate::conn::Wakeups;
-use crate::session::{CallId, Format, Profile};
+use crate::session::{ErrorReply, Format, Profile};
 
 /// Which calls a drain cuts short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,9 @@ pub(super) fn end_calls(
     which: Which,
     wakeups: &mut Wakeups,
 ) {
+    if which == Which::All {
+        refuse_waiting(shared, state);
+    }
     let router = &shared.core.router;
     let native = state.session.profile() == Profile::Native;
     let running: Vec<_> = state
@@ -38,7 +41,7 @@ pub(super) fn end_calls(
         if which == Which::Streams && !streams || !state.session.is_owed(call) {
             continue;
         }
-        if !stop(state, call) {
+        if !state.stop(call) {
             continue;
         }
         let (failure, cut) = match streams {
@@ -56,18 +59,28 @@ pub(super) fn end_calls(
     }
 }
 
-/// Stops the handler of a call at its next await; if it is not at one, it counts until it has ended. False: it has.
-pub(super) fn stop(state: &mut ServerState, call: CallId) -> bool {
-    let Some(running) = state.running.get_mut(&call) else {
-        return false;
-    };
-    if running.abort.is_finished() {
-        // It ended without an answer, just before it was entered here.
-        state.running.remove(&call);
-        return false;
+/// Refuses the calls that wait for their turn: another server may take them.
+fn refuse_waiting(shared: &ServerShared, state: &mut ServerState) {
+    let waiting: Vec<_> = state.waiting.keys().copied().collect();
+    for call in waiting {
+        let Some(waits) = shared.forget_waiting(state, call) else {
+            continue;
+        };
+        if !waits.begun {
+            state.session.refuse(call, &stopping());
+            continue;
+        }
+        let router = &shared.core.router;
+        if let Some(entry) = router.entries.get(waits.route) {
+            let native = state.session.profile() == Profile::Native;
+            let enveloped = native && entry.route.format() == Format::Enveloped;
+            shared.core.cut_calls.fetch_add(1, Ordering::Relaxed);
+            let payload = entry.route.failure(&Failure::Aborted, enveloped);
+            state.session.abort(call, payload);
+        }
     }
-    running.abandoned = running.polls.give_up();
-    state.abandoned += usize::from(running.abandoned);
-    running.abort.abort();
-    true
+}
+
+fn stopping() -> ErrorReply {
+    ErrorReply::new(ErrorReply::DRAINING, "the server is stopping")
 }

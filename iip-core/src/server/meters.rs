@@ -12,6 +12,8 @@ mod facade {
         describe_histogram, gauge, histogram,
     };
 
+    use crate::server::gate::Refusal;
+    use crate::server::overload::OverloadStats;
     use crate::session::{RouteTally, Traffic};
 
     const FRAMES: &str = "iip_server_frames_total";
@@ -19,6 +21,9 @@ mod facade {
     const BYTES: &str = "iip_server_bytes_total";
     const DURATION: &str = "iip_server_call_duration_seconds";
     const CONNECTIONS: &str = "iip_server_connections";
+    const CALLS: &str = "iip_server_calls";
+    const LIMIT: &str = "iip_server_calls_limit";
+    const REFUSED: &str = "iip_server_calls_refused_total";
 
     /// One for each path, of the recorder that there was when the server was made.
     pub(in crate::server) struct Meters {
@@ -26,6 +31,10 @@ mod facade {
         /// Of everything without a route.
         other: RouteMeters,
         connections: Gauge,
+        in_flight: Gauge,
+        waiting: Gauge,
+        limit: Gauge,
+        refused: [Counter; Refusal::ALL.len()],
     }
 
     struct RouteMeters {
@@ -48,10 +57,31 @@ mod facade {
             describe_counter!(BYTES, Unit::Bytes, "Bytes of frames, headers included");
             describe_histogram!(DURATION, Unit::Seconds, "From request to answer");
             describe_gauge!(CONNECTIONS, Unit::Count, "Open connections");
+            describe_gauge!(CALLS, Unit::Count, "Calls in progress, and calls that wait");
+            describe_gauge!(LIMIT, Unit::Count, "Calls that may be in progress");
+            describe_counter!(REFUSED, Unit::Count, "Calls refused for want of room");
             Self {
                 routes: paths.into_iter().map(RouteMeters::new).collect(),
                 other: RouteMeters::new(None),
                 connections: gauge!(CONNECTIONS),
+                in_flight: gauge!(CALLS, "state" => "in_flight"),
+                waiting: gauge!(CALLS, "state" => "waiting"),
+                limit: gauge!(LIMIT),
+                refused: Refusal::ALL.map(|why| counter!(REFUSED, "limit" => why.name())),
+            }
+        }
+
+        /// How many calls there are, and may be.
+        pub(in crate::server) fn calls(&self, stats: impl FnOnce() -> OverloadStats) {
+            let stats = stats();
+            self.in_flight.set(stats.in_flight as f64);
+            self.waiting.set(stats.waiting as f64);
+            self.limit.set(stats.limit as f64);
+        }
+
+        pub(in crate::server) fn refused(&self, why: Refusal, calls: u64) {
+            if let Some(counter) = self.refused.get(why as usize) {
+                counter.increment(calls);
             }
         }
 
@@ -118,6 +148,8 @@ mod facade {
 
 #[cfg(not(feature = "metrics"))]
 mod nothing {
+    use crate::server::gate::Refusal;
+    use crate::server::overload::OverloadStats;
     use crate::session::RouteTally;
 
     pub(in crate::server) struct Meters;
@@ -131,6 +163,11 @@ mod nothing {
 
         #[inline(always)]
         pub(in crate::server) fn answered(&self, _: u32, _: u64, _: u64) {}
+
+        #[inline(always)]
+        pub(in crate::server) fn calls(&self, _: impl FnOnce() -> OverloadStats) {}
+
+        pub(in crate::server) fn refused(&self, _: Refusal, _: u64) {}
 
         pub(in crate::server) fn opened(&self) {}
 

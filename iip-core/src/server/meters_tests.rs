@@ -183,6 +183,29 @@ async fn the_facade_gets_what_the_server_counts() {
     let units = kept.units.lock().unwrap().clone();
     assert_eq!(units["iip_server_bytes_total"], Unit::Bytes);
     assert_eq!(units["iip_server_call_duration_seconds"], Unit::Seconds);
-    assert_eq!(units.len(), 5);
+    assert_eq!(units.len(), 8);
+    serving.abort();
+}
+
+#[tokio::test]
+async fn the_facade_gets_what_is_refused() {
+    let kept = Kept::default();
+    let recorder = metrics::set_default_local_recorder(&kept);
+    let echo = handler_fn(|request: Incoming| async move { Ok(request.into_data()) });
+    let server = Server::builder().handler("/echo", echo).max_in_flight(0);
+    let server = server.bind("memory://meters-refused").await.unwrap();
+    drop(recorder);
+    let address = server.local_addr().unwrap().clone();
+    let serving = tokio::spawn(server.serve());
+    let client = Client::builder(address).connect().await.unwrap();
+    for _ in 0..3 {
+        let refused = client.call("/echo", Bytes::from_static(b"x")).await;
+        assert!(refused.unwrap().starts_with(b"{\"code\":109,"));
+    }
+    let number = |limit| kept.number(&format!("iip_server_calls_refused_total {limit}"));
+    assert_eq!(number("in_flight"), 3);
+    assert_eq!(number("queue"), 0);
+    assert_eq!(kept.gauge("iip_server_calls_limit "), 0.0);
+    assert_eq!(kept.gauge("iip_server_calls in_flight"), 0.0);
     serving.abort();
 }

@@ -34,6 +34,13 @@ const SAMPLES: u64 = (1 << 15) - 1;
 const SPAWN: u64 = 1 << 15;
 
 impl Placement {
+    /// In place always, however long that takes.
+    pub(super) fn pinned() -> Self {
+        Self {
+            state: AtomicU64::new(SAMPLES),
+        }
+    }
+
     /// Whether the next call is polled in place first.
     pub(super) fn in_place(&self) -> bool {
         self.state.load(Ordering::Relaxed) & SPAWN == 0
@@ -52,6 +59,10 @@ impl Placement {
     /// A first poll took this long.
     pub(super) fn record(&self, nanos: u64) {
         let state = self.state.load(Ordering::Relaxed);
+        if state & SAMPLES > WINDOW {
+            // Pinned: nobody counts so far.
+            return;
+        }
         let samples = (state & SAMPLES).min(WINDOW - 1) + 1;
         let mean = state >> 16;
         let sample = nanos.min(MOST) << 8;

@@ -52,3 +52,12 @@ fn slow_once_in_a_hundred_is_noticed() {
     }
     assert!(spawned > 9_000, "{spawned}");
 }
+
+#[test]
+fn what_is_pinned_stays_in_place() {
+    let placement = Placement::pinned();
+    for _ in 0..1000 {
+        placement.record(1_000_000);
+        assert!(placement.in_place() && placement.is_known());
+    }
+}

@@ -7,10 +7,17 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::frames::{FrameReceiver, FrameSender, Inbound};
+use super::overload::Terms;
 use super::placement::Placement;
-use crate::session::{Delivery, Encodings, ErrorReply, Format, Lookup, Payload, RouteInfo};
+use super::service_time::ServiceTime;
+use crate::session::{
+    Criticality, Delivery, Encodings, ErrorReply, Format, Lookup, Payload, RouteInfo,
+};
 use crate::transport::PeerAddr;
 use crate::wire::Path;
+
+/// Waiting requests smaller than this are copied: a quarter of the largest read buffer that one of them can keep alive.
+const MAX_COPIED: usize = 16 * 1024;
 
 /// What a server does with the requests of one path. Raw handlers and typed methods are both routes.
 pub trait Route: Send + Sync + 'static {
@@ -30,6 +37,14 @@ pub trait Route: Send + Sync + 'static {
     /// A place for calls to run in. Each connection makes one for each route it uses, and uses it for call after call;
     /// a call that is not finished at once takes it along into a task.
     fn runner(&self) -> Pin<Box<dyn Runner>>;
+
+    /// What is to be known of an enveloped request before its turn; `default` is the timeout of a unary one that brings
+    /// none. Asked only while the server has nearly as many calls as it may. It should be cheap: nothing is to be decoded
+    /// for it that need not be.
+    fn terms(&self, records: &[u8], default: Option<Duration>) -> Terms {
+        let _ = records;
+        Terms::new(default, Criticality::default())
+    }
 
     /// The answer when the framework ends a call itself. `native`: to a native peer, in this route's format.
     fn failure(&self, failure: &Failure, native: bool) -> Payload;
@@ -144,6 +159,16 @@ impl Incoming {
         self.take_frames()
     }
 
+    /// Copies what is small: it may wait for long, and would keep the memory of everything that was read with it.
+    pub(super) fn detach(&mut self) {
+        if self.data.len() < MAX_COPIED {
+            self.data = Bytes::copy_from_slice(&self.data);
+        }
+        if let Some(path) = &mut self.path {
+            *path = Path::new(path.as_str()).unwrap_or(Path::ROOT);
+        }
+    }
+
     pub(super) fn take_frames(&mut self) -> (FrameReceiver, FrameSender) {
         let inbound = self.inbound.take();
         let first = std::mem::take(&mut self.data);
@@ -190,6 +215,8 @@ pub enum Failure {
     Expired,
     /// A message of the request was begun and did not arrive in time.
     Stalled,
+    /// The deadline passed before the handler was begun, which it never is.
+    ExpiredWaiting,
     /// The handler panicked.
     Panicked,
     /// The server's grace is over, and the handler was aborted.
@@ -203,7 +230,9 @@ pub enum Failure {
 impl Failure {
     pub(super) fn reply(&self) -> ErrorReply {
         match self {
-            Self::Expired => ErrorReply::new(ErrorReply::DEADLINE_EXCEEDED, "the deadline passed"),
+            Self::Expired | Self::ExpiredWaiting => {
+                ErrorReply::new(ErrorReply::DEADLINE_EXCEEDED, "the deadline passed")
+            }
             Self::Stalled => {
                 let text = "the request did not arrive in time (assembly_timeout, assembly_stall)";
                 ErrorReply::new(ErrorReply::DEADLINE_EXCEEDED, text)
@@ -226,6 +255,7 @@ impl Failure {
 pub(super) struct Entry {
     pub(super) route: Arc<dyn Route>,
     pub(super) placement: Placement,
+    pub(super) service_time: ServiceTime,
     info: RouteInfo,
 }
 
@@ -261,12 +291,19 @@ impl Router {
         self.fallback = Some(self.push(route));
     }
 
+    /// Polls the handlers of all routes so far in place.
+    pub(super) fn pin_in_place(&mut self) {
+        for entry in &mut self.entries {
+            entry.placement = Placement::pinned();
+        }
+    }
+
     /// What is added from here on answers the statistics paths.
     pub(super) fn begin_statistics(&mut self) {
         self.statistics = Some(self.entries.len());
     }
 
-    fn is_statistics(&self, index: usize) -> bool {
+    pub(super) fn is_statistics(&self, index: usize) -> bool {
         self.statistics.is_some_and(|first| index >= first)
     }
 
@@ -309,6 +346,7 @@ impl Router {
         self.entries.push(Entry {
             route,
             placement: Placement::default(),
+            service_time: ServiceTime::default(),
             info,
         });
         index
@@ -329,5 +367,15 @@ impl Lookup for Paths {
         let found = found.filter(|index| self.statistics || !router.is_statistics(*index));
         let index = found.or(router.fallback)?;
         router.entries.get(index).map(|entry| entry.info)
+    }
+
+    fn criticality(&self, route: usize, enveloped: bool, data: &[u8]) -> Option<Criticality> {
+        // Who looks after the server has to see it now.
+        if self.router.is_statistics(route) {
+            return None;
+        }
+        let entry = self.router.entries.get(route).filter(|_| enveloped);
+        let terms = entry.map(|entry| entry.route.terms(data, None));
+        Some(terms.unwrap_or_default().criticality)
     }
 }

@@ -10,10 +10,12 @@ use tokio::task::AbortHandle;
 
 use super::books::Books;
 use super::frames::{Inbox, Link};
+use super::gate::{Gate, Refusal};
 use super::handler_error::HandlerError;
-use super::route::{Paths, Peer, Router};
+use super::route::{Incoming, Paths, Peer, Router};
+use super::waiting::Ticket;
 use crate::conn::{Alarm, now};
-use crate::session::{CallId, Chunk, Payload, ServerSession};
+use crate::session::{CallId, Chunk, Criticality, Payload, Refusing, ServerSession};
 
 /// What all connections of a server share.
 pub(super) struct ServerCore {
@@ -21,18 +23,24 @@ pub(super) struct ServerCore {
     pub(super) default_timeout: Option<Duration>,
     pub(super) run_limit: Duration,
     pub(super) write_stall: Duration,
-    pub(super) max_in_flight: usize,
+    pub(super) gate: Gate<WaitingCall>,
     pub(super) max_abandoned: usize,
     pub(super) max_unread: usize,
     /// Most bytes held in unfinished and queued messages, over all connections, and how many there are.
     pub(super) receive_budget: usize,
     pub(super) held: AtomicUsize,
-    /// Handlers in tasks, over all connections.
-    pub(super) running: AtomicUsize,
     /// What a drain has cut short.
     pub(super) cut_calls: AtomicUsize,
     pub(super) cut_streams: AtomicUsize,
     pub(super) books: Books,
+}
+
+impl ServerCore {
+    /// Counts refusals.
+    pub(super) fn refused(&self, why: Refusal, calls: u64) {
+        self.gate.refuse(why, calls);
+        self.books.meters.refused(why, calls);
+    }
 }
 
 /// A handler that went into a task.
@@ -42,6 +50,45 @@ pub(super) struct Running {
     pub(super) route: usize,
     /// The framework gave the answer while the handler was being polled, which nothing can stop; it has not ended yet.
     pub(super) abandoned: bool,
+}
+
+/// A call that waits for its turn.
+pub(super) struct WaitingCall {
+    pub(super) shared: Arc<ServerShared>,
+    pub(super) call: CallId,
+    pub(super) route: usize,
+    pub(super) request: Incoming,
+    pub(super) deadline: Option<Instant>,
+    pub(super) held: HeldBytes,
+}
+
+/// Bytes that count in the server's total until this is dropped.
+pub(super) struct HeldBytes {
+    core: Arc<ServerCore>,
+    bytes: usize,
+}
+
+impl HeldBytes {
+    pub(super) fn new(core: &Arc<ServerCore>, bytes: usize) -> Self {
+        core.held.fetch_add(bytes, Ordering::Relaxed);
+        let core = Arc::clone(core);
+        Self { core, bytes }
+    }
+}
+
+impl Drop for HeldBytes {
+    fn drop(&mut self) {
+        self.core.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// What a connection knows of a call of its that waits.
+#[derive(Clone, Copy)]
+pub(super) struct Waits {
+    pub(super) ticket: Ticket,
+    pub(super) route: usize,
+    /// Its turn has come, and it is about to be among those that run.
+    pub(super) begun: bool,
 }
 
 /// Most [`Polls`] that are kept for the next handlers of a connection.
@@ -109,6 +156,8 @@ pub(super) struct ServerState {
     pub(super) session: ServerSession<Paths>,
     pub(super) running: HashMap<CallId, Running, ByCall>,
     pub(super) abandoned: usize,
+    /// Calls that wait for their turn.
+    pub(super) waiting: HashMap<CallId, Waits, ByCall>,
     /// Of handlers that have ended, for the next ones: a call costs no memory of its own beside its task.
     pub(super) spare: Vec<Arc<Polls>>,
     pub(super) inboxes: HashMap<CallId, Inbox>,
@@ -118,6 +167,24 @@ pub(super) struct ServerState {
     pub(super) unread: usize,
     pub(super) driver: Alarm,
     pub(super) closed: bool,
+}
+
+impl ServerState {
+    /// Stops the handler of a call at its next await; if it is not at one, it counts until it has ended. False: it has.
+    pub(super) fn stop(&mut self, call: CallId) -> bool {
+        let Some(running) = self.running.get_mut(&call) else {
+            return false;
+        };
+        if running.abort.is_finished() {
+            // It ended without an answer, just before it was entered here.
+            self.running.remove(&call);
+            return false;
+        }
+        running.abandoned = running.polls.give_up();
+        self.abandoned += usize::from(running.abandoned);
+        running.abort.abort();
+        true
+    }
 }
 
 /// A server's connection behind its lock.
@@ -138,6 +205,7 @@ impl ServerShared {
                 session,
                 running: HashMap::default(),
                 abandoned: 0,
+                waiting: HashMap::default(),
                 spare: Vec::new(),
                 inboxes: HashMap::new(),
                 counted: 0,
@@ -202,7 +270,8 @@ impl ServerShared {
 
     /// A handler in a task has ended, with its answer or without.
     pub(super) fn ended(&self, call: CallId, reply: Option<Payload>) {
-        self.core.running.fetch_sub(1, Ordering::Relaxed);
+        self.core.gate.leave();
+        self.core.books.meters.calls(|| self.core.gate.stats());
         let mut state = self.lock();
         if let Some(running) = state.running.remove(&call) {
             state.abandoned -= usize::from(running.abandoned);
@@ -221,6 +290,75 @@ impl ServerShared {
             // With less unread the connection may be read again.
             driver = state.driver.schedule();
         }
+        drop(state);
+        wake(driver);
+        if let Some(mut inbox) = inbox {
+            inbox.take_wakers().for_each(Waker::wake);
+        }
+    }
+
+    /// How many calls may begin here before they are looked at.
+    pub(super) fn room(&self, state: &ServerState) -> usize {
+        if state.abandoned >= self.core.max_abandoned {
+            return 0;
+        }
+        let in_flight = state.running.len() + state.waiting.len();
+        self.core.gate.per_connection().saturating_sub(in_flight)
+    }
+
+    /// Tells the session what there is no room for, so that it refuses that at once; what it finds then.
+    pub(super) fn refuse_from_here(&self, state: &mut ServerState) -> Option<Refusal> {
+        let gate = &self.core.gate;
+        self.core.books.meters.calls(|| gate.stats());
+        let (most, refusal) = match self.room(state) {
+            0 if state.abandoned >= self.core.max_abandoned => {
+                (Some(Criticality::CriticalPlus), Refusal::Abandoned)
+            }
+            0 => (Some(Criticality::CriticalPlus), Refusal::PerConnection),
+            _ => (gate.refuses(), Refusal::Limit),
+        };
+        let json = refusal.json();
+        let refusing = most.map(|most| Refusing { most, json });
+        state.session.refuse_from_here(refusing);
+        refusing.map(|_| refusal)
+    }
+
+    /// Counts what the session refused.
+    pub(super) fn count_refused(&self, state: &mut ServerState, refusal: Option<Refusal>) {
+        if let Some(refusal) = refusal {
+            let refused = state.session.refuse_from_here(None);
+            self.core.refused(refusal, refused);
+        }
+    }
+
+    /// A call that waits for its turn is not to begin any more. `None`: it does not wait.
+    pub(super) fn forget_waiting(&self, state: &mut ServerState, call: CallId) -> Option<Waits> {
+        let waits = state.waiting.remove(&call)?;
+        let _ = self.core.gate.forget(waits.ticket);
+        Some(waits)
+    }
+
+    /// Nothing of this connection is to begin any more.
+    pub(super) fn forget_all_waiting(&self, state: &mut ServerState) {
+        for (_, waits) in state.waiting.drain() {
+            let _ = self.core.gate.forget(waits.ticket);
+        }
+    }
+
+    /// Answers a call whose handler was never begun.
+    pub(super) fn answer_waiting(
+        &self,
+        call: CallId,
+        answer: impl FnOnce(&mut ServerState) -> bool,
+    ) {
+        let mut state = self.lock();
+        if state.waiting.remove(&call).is_none() {
+            return;
+        }
+        let inbox = state.inboxes.remove(&call);
+        state.unread -= inbox.as_ref().map_or(0, Inbox::unread);
+        answer(&mut state);
+        let driver = state.driver.schedule();
         drop(state);
         wake(driver);
         if let Some(mut inbox) = inbox {

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use super::admission::AdmissionStats;
 use super::books::Figures;
 use super::connections::Connections;
+use super::overload::OverloadStats;
 use crate::conn::now;
 use crate::session::Traffic;
 use crate::transport::PeerAddr;
@@ -122,9 +123,14 @@ impl Statistics {
     pub fn load(&self) -> Load {
         let core = &self.connections.core;
         Load {
-            handlers: core.running.load(Ordering::Relaxed),
+            handlers: core.gate.running(),
             held: core.held.load(Ordering::Relaxed),
         }
+    }
+
+    /// How many calls the server takes, and how many it refused. Costs next to nothing.
+    pub fn overload(&self) -> OverloadStats {
+        self.connections.core.gate.stats()
     }
 
     /// Of the whole server, everything on `/sys` paths and unknown paths included.

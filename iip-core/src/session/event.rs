@@ -3,6 +3,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::channel::{CallId, Delivery, Format};
+use super::criticality::Criticality;
 use crate::wire::Path;
 
 /// What a server knows of a path before it looks at a request for it.
@@ -23,6 +24,13 @@ pub struct RouteInfo {
 pub trait Lookup: Send + Sync {
     /// The route of `path`, which has no query; `None` answers the request with code 102.
     fn find(&self, path: &str) -> Option<RouteInfo>;
+
+    /// How critical a request is, of which this is the data, or the records without the envelope if `enveloped`. `None`: it
+    /// is never refused for want of room. Asked only while there is none for some.
+    fn criticality(&self, route: usize, enveloped: bool, data: &[u8]) -> Option<Criticality> {
+        let _ = (route, enveloped, data);
+        Some(Criticality::Critical)
+    }
 }
 
 /// What happened on a server's connection.

@@ -15,6 +15,7 @@ mod client;
 mod control;
 mod cost;
 mod credit;
+mod criticality;
 mod encodings;
 mod error;
 mod event;
@@ -66,6 +67,8 @@ mod output_tests;
 #[cfg(test)]
 mod oversize_tests;
 #[cfg(test)]
+mod refusing_tests;
+#[cfg(test)]
 mod requests_tests;
 #[cfg(test)]
 mod responses_tests;
@@ -84,6 +87,8 @@ pub use channel::{Delivery, Format, Profile};
 pub use control::{ENVELOPE_LENGTH, ErrorReply};
 pub use cost::{MESSAGE_COST, PIECE};
 pub use credit::MIN_WINDOW;
+pub use criticality::Criticality;
+pub(crate) use criticality::Refusing;
 pub use encodings::Encodings;
 pub use error::{Ended, Violation};
 pub use keep_alive::KeepAlive;

@@ -38,6 +38,14 @@ impl Lookup for Routes {
             max_message: limited.then_some(SMALL),
         })
     }
+
+    fn criticality(&self, _: usize, _: bool, data: &[u8]) -> Option<Criticality> {
+        match data {
+            b"system" => None,
+            b"plus" => Some(Criticality::CriticalPlus),
+            _ => Some(Criticality::Critical),
+        }
+    }
 }
 
 /// A frame that a session sent.

@@ -11,6 +11,7 @@ mod captures_net;
 mod corpus;
 mod drain;
 mod echo;
+mod overload;
 mod pair;
 mod peer;
 mod pool;

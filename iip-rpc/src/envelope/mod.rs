@@ -7,6 +7,7 @@ mod head;
 mod message;
 mod pack;
 mod parts;
+mod peek;
 mod reader;
 mod record;
 mod trailer;
@@ -21,6 +22,8 @@ mod message_tests;
 #[cfg(all(test, any(feature = "gzip", feature = "lz4", feature = "zstd")))]
 mod pack_tests;
 #[cfg(test)]
+mod peek_tests;
+#[cfg(test)]
 mod reader_tests;
 #[cfg(test)]
 mod vectors_tests;
@@ -33,6 +36,7 @@ pub(crate) use frames::{FrameReader, Item};
 pub(crate) use head::Head;
 pub(crate) use message::MessageBytes;
 pub(crate) use pack::pack;
+pub(crate) use peek::Peek;
 pub(crate) use reader::{Direction, read};
 pub(crate) use trailer::Trailer;
 pub(crate) use writer::{cut, write};

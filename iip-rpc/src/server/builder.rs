@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use iip_core::server::{
-    ConnectionLimits, Handler, Listener, Report, ServerBuilder as Core, StatisticsAccess,
+    ConnectionLimits, Handler, Listener, Overload, Report, ServerBuilder as Core, StatisticsAccess,
     StreamHandler,
 };
 use iip_core::session::Limits;
@@ -171,9 +171,16 @@ impl ServerBuilder {
     }
 
     /// Calls in progress over all connections, those that are answered at once not counted; default 10,000. Beyond it
-    /// calls are refused with `UNAVAILABLE` before anything is decoded.
+    /// calls are refused with `UNAVAILABLE` before anything is decoded, and those with the metadata
+    /// `x-criticality: sheddable` beyond three quarters of it.
     pub fn max_in_flight(self, calls: usize) -> Self {
         self.set(|core| core.max_in_flight(calls))
+    }
+
+    /// What becomes of calls that cannot be taken at once: limits of a connection, a limit that follows what the server can
+    /// do, calls that wait. Default: none wait, and no limit moves. `docs/overload.md` says what to choose.
+    pub fn overload(self, settings: Overload) -> Self {
+        self.set(|core| core.overload(settings))
     }
 
     /// How long a peer may accept no byte of what is written to it; default 10 s. Then the connection is closed.
@@ -206,6 +213,12 @@ impl ServerBuilder {
     /// may lead to another server of the same name, and calls in progress go on for `grace`.
     pub fn max_connection_age(self, age: Duration, grace: Duration) -> Self {
         self.set(|core| core.max_connection_age(age, grace))
+    }
+
+    /// Not API: for measurements, see `iip_core`.
+    #[doc(hidden)]
+    pub fn pin_in_place(self) -> Self {
+        self.set(Core::pin_in_place)
     }
 
     /// Also serves this listener. May be given several times.

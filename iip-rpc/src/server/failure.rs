@@ -19,7 +19,7 @@ pub(super) fn panicked() -> Status {
 pub(super) fn of_framework(failure: &Failure, enveloped: bool) -> Payload {
     if enveloped {
         let status = match failure {
-            Failure::Expired => expired(),
+            Failure::Expired | Failure::ExpiredWaiting => expired(),
             Failure::Stalled => Status::deadline_exceeded(
                 "a message of the request did not arrive in time (assembly_timeout, assembly_stall)",
             ),
@@ -28,10 +28,12 @@ pub(super) fn of_framework(failure: &Failure, enveloped: bool) -> Payload {
             Failure::Draining => Status::unavailable("draining: the server is stopping"),
             _ => Status::unavailable("the server stopped before the method ended"),
         };
-        return failed(&status, false, true);
+        return failed(&status, *failure == Failure::ExpiredWaiting, true);
     }
     let (code, text) = match failure {
-        Failure::Expired | Failure::Stalled => (ErrorReply::DEADLINE_EXCEEDED, "deadline exceeded"),
+        Failure::Expired | Failure::ExpiredWaiting | Failure::Stalled => {
+            (ErrorReply::DEADLINE_EXCEEDED, "deadline exceeded")
+        }
         Failure::Panicked => (ErrorReply::NO_RESPONSE, "handle no response"),
         _ => (ErrorReply::DRAINING, "stopping"),
     };

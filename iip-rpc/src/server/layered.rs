@@ -5,15 +5,15 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use iip_core::server::{Failure, Incoming, Reply, Route, Runner};
+use iip_core::server::{Failure, Incoming, Reply, Route, Runner, Terms};
 use iip_core::session::{Delivery, Format, Payload};
 
 use super::dispatch::{self, Messages, Method};
 use super::failure::{self, failed};
 use super::stream_route::StreamRoute;
-use super::{Methods, route};
+use super::{Methods, route, terms};
 use crate::cancellation::Scope;
 use crate::compression::Packing;
 use crate::deadline::Inherit;
@@ -140,6 +140,10 @@ impl Route for LayeredRoute {
             deadline: None,
             scope: None,
         })
+    }
+
+    fn terms(&self, records: &[u8], default: Option<Duration>) -> Terms {
+        terms::of(records, default)
     }
 
     fn failure(&self, failure: &Failure, enveloped: bool) -> Payload {

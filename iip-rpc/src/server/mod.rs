@@ -11,6 +11,7 @@ mod route;
 mod serve;
 mod stream_route;
 mod task;
+mod terms;
 
 #[cfg(test)]
 mod route_tests;
@@ -18,9 +19,10 @@ mod route_tests;
 pub use async_trait::async_trait;
 pub use builder::ServerBuilder;
 pub use iip_core::server::{
-    AdmissionStats, ChannelFigures, ConnectionFigures, ConnectionLimits, Figures, FrameReceiver,
-    FrameSender, Handler, HandlerError, Incoming, Listener, Load, Peer, Report, ServerHandle,
-    Statistics, StatisticsAccess, StreamHandler, handler_fn,
+    AdaptiveLimit, AdmissionStats, ChannelFigures, ConnectionFigures, ConnectionLimits, Figures,
+    FrameReceiver, FrameSender, Handler, HandlerError, Incoming, Listener, Load, Overload,
+    OverloadStats, Peer, Report, ServerHandle, Statistics, StatisticsAccess, StreamHandler,
+    handler_fn,
 };
 pub use iip_core::session::{DurationRange, Durations, Traffic};
 pub use iip_core::transport::PeerAddr;

@@ -3,15 +3,15 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use iip_core::server::{Failure, Incoming, Reply, Route, Runner};
+use iip_core::server::{Failure, Incoming, Reply, Route, Runner, Terms};
 use iip_core::session::{Delivery, Format, Payload};
 use prost::Message;
 
 use super::dispatch::Messages;
 use super::failure::{self, failed};
-use super::handle;
+use super::{handle, terms};
 use crate::cancellation::Scope;
 use crate::compression::Packing;
 use crate::deadline::{Inherit, now, on_arrival};
@@ -59,6 +59,10 @@ where
             scope: None,
             types: PhantomData,
         })
+    }
+
+    fn terms(&self, records: &[u8], default: Option<Duration>) -> Terms {
+        terms::of(records, default)
     }
 
     fn failure(&self, failure: &Failure, enveloped: bool) -> Payload {

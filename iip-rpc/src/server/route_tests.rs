@@ -311,3 +311,22 @@ fn a_call_that_ends_fires_its_token_and_no_later_one() {
     drop(runner);
     assert_eq!(fired(&tokens), [true, true, true]);
 }
+
+#[test]
+fn a_call_that_expires_before_its_turn_was_not_processed() {
+    let route = route(async |request: Request<String>| Ok(Response::new(request.into_inner())));
+    for (failure, outcome) in [
+        (Failure::ExpiredWaiting, Some(Outcome::NotProcessed)),
+        (Failure::Expired, None),
+    ] {
+        let Payload::Whole(records) = route.failure(&failure, true) else {
+            panic!("cut");
+        };
+        let inbound = envelope::read(Direction::Response, records, 1000).unwrap();
+        let Some(Trailer::Failed(status)) = inbound.trailer else {
+            panic!("no failure");
+        };
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+        assert_eq!(status.outcome(), outcome);
+    }
+}

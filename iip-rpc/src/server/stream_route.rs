@@ -3,14 +3,16 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use iip_core::server::{Failure, FrameReceiver, FrameSender, Incoming, Reply, Route, Runner};
+use iip_core::server::{
+    Failure, FrameReceiver, FrameSender, Incoming, Reply, Route, Runner, Terms,
+};
 use iip_core::session::{Chunk, Delivery, Format, Payload};
 
 use super::dispatch::{Messages, Method};
-use super::failure;
+use super::{failure, terms};
 use crate::body::{BodyStream, Kind};
 use crate::cancellation::Scope;
 use crate::compression::Packing;
@@ -48,6 +50,10 @@ impl Route for StreamRoute {
             call: None,
             deadline: None,
         })
+    }
+
+    fn terms(&self, records: &[u8], _: Option<Duration>) -> Terms {
+        terms::of(records, None)
     }
 
     fn failure(&self, failure: &Failure, enveloped: bool) -> Payload {

@@ -19,6 +19,7 @@ mod layered_streams;
 mod layers;
 mod many;
 mod native;
+mod overload;
 mod peer;
 mod plain;
 mod raw;

@@ -225,6 +225,15 @@ impl<L: Lookup> ServerSession<L> {
             None
         };
         let path = if enveloped { None } else { path };
+        if let Some(refusing) = self.refusing.filter(|_| self.profile == Profile::Native)
+            && let Some(criticality) = self.routes.criticality(route.index, enveloped, &data)
+            && criticality <= refusing.most
+        {
+            self.refused += 1;
+            self.output.tally.answer(counted, now);
+            let json = Bytes::from_static(refusing.json.as_bytes());
+            return self.answer_request(id, last, counted, path, json, now);
+        }
         let RouteInfo {
             index, delivery, ..
         } = route;
@@ -509,12 +518,23 @@ impl<L: Lookup> ServerSession<L> {
         answer: &ErrorReply,
         now: Instant,
     ) -> Result<(), Violation> {
+        self.answer_request(id, last, route, path, answer.to_json().into(), now)
+    }
+
+    fn answer_request(
+        &mut self,
+        id: ChannelId,
+        last: bool,
+        route: u32,
+        path: Option<Path>,
+        data: Bytes,
+        now: Instant,
+    ) -> Result<(), Violation> {
         if !last {
             let discard = Assembly::refused(self.message_limit(None), now);
             self.channels.entry(id).reception = Reception::Discard(Box::new(discard));
         }
         let path = path.map_or(Path::ROOT, |path| path.without_query());
-        let data = Bytes::from(answer.to_json());
         self.enqueue(id, Pending::Answer { path, data, route }, true);
         Ok(())
     }

@@ -2,6 +2,8 @@ use super::state::*;
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use crate::session::assembly::Assembly;
 use crate::session::channel::{CallId, MessageState, Profile};
 use crate::session::control::{ENVELOPE_RESPONSE, ErrorReply};
@@ -242,11 +244,16 @@ impl<L: Lookup> ServerSession<L> {
 
     /// Answers a call with an error below the envelope. False if it was answered, or its response had begun.
     pub fn refuse(&mut self, call: CallId, reply: &ErrorReply) -> bool {
+        self.refuse_with(call, reply.to_json().into())
+    }
+
+    /// As [`refuse`](Self::refuse), with the text of the error object.
+    pub(crate) fn refuse_with(&mut self, call: CallId, json: Bytes) -> bool {
         let Some(active) = self.active(call).filter(|active| !active.begun) else {
             return false;
         };
         active.framing.envelope = None;
-        self.send(call, Payload::Whole(reply.to_json().into()), true)
+        self.send(call, Payload::Whole(json), true)
     }
 
     /// Asks for [`ServerEvent::Expired`] if the call is not answered at `deadline`.

@@ -8,6 +8,7 @@ use crate::session::assembly::{Assembly, SmallFrames};
 use crate::session::batch::Batch;
 use crate::session::channel::{CallId, MessageState, Profile};
 use crate::session::credit::{Inflow, Pool};
+use crate::session::criticality::Refusing;
 use crate::session::encodings::Encodings;
 use crate::session::error::Ended;
 use crate::session::event::{Lookup, RouteInfo, ServerEvent};
@@ -84,6 +85,9 @@ pub struct ServerSession<L> {
     pub(super) eof: bool,
     deferred: bool,
     pub(super) pressed: bool,
+    /// What there is no room for, and how many requests were refused since somebody asked.
+    pub(super) refusing: Option<Refusing>,
+    pub(super) refused: u64,
     pub(super) ended: Option<Ended>,
 }
 
@@ -300,6 +304,8 @@ impl<L: Lookup> ServerSession<L> {
             eof: false,
             deferred: false,
             pressed: false,
+            refusing: None,
+            refused: 0,
             ended: None,
         };
         let first = session.progress.deadline(&session.limits);
@@ -484,6 +490,12 @@ impl<L: Lookup> ServerSession<L> {
     pub fn set_pressed(&mut self, pressed: bool) {
         self.pressed = pressed;
         self.pool.pressed = pressed;
+    }
+
+    /// Refuses requests of native peers from here on, unless they are more critical. How many were refused so far.
+    pub(crate) fn refuse_from_here(&mut self, refusing: Option<Refusing>) -> u64 {
+        self.refusing = refusing;
+        std::mem::take(&mut self.refused)
     }
 
     /// What was sent and received, for whoever adds it to the server's figures.
