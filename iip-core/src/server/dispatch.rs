@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use tokio::task::AbortHandle;
 
-use super::ending::{Which, end_calls};
+use super::ending::{Which, end_calls, end_late};
 use super::frames::{Inbound, Inbox, Link};
 use super::gate::Refusal;
 use super::route::{Failure, Incoming, Runner};
@@ -234,8 +234,12 @@ impl ServerEndpoint {
                 }
                 self.dispatch(call, route, request, native, clock);
             }
-            ServerEvent::Expired { call } => self.fail(call, &Failure::Expired, native),
-            ServerEvent::Stalled { call } => self.fail(call, &Failure::Stalled, native),
+            ServerEvent::Expired { call } => {
+                end_late(&self.shared, call, &Failure::Expired, &mut self.wakeups);
+            }
+            ServerEvent::Stalled { call } => {
+                end_late(&self.shared, call, &Failure::Stalled, &mut self.wakeups);
+            }
             ServerEvent::Data { .. }
             | ServerEvent::Writable { .. }
             | ServerEvent::Cancelled { .. }
@@ -444,37 +448,6 @@ impl ServerEndpoint {
         };
         for waker in inbox.into_iter().flatten() {
             self.wakeups.add(Some(waker));
-        }
-    }
-
-    /// Answers a call that has taken too long; its handler is stopped at its next await.
-    fn fail(&mut self, call: CallId, failure: &Failure, native: bool) {
-        let shared = Arc::clone(&self.shared);
-        let mut state = shared.lock();
-        let (route, failure) = match shared.forget_waiting(&mut state, call) {
-            Some(waits) if waits.begun => (waits.route, failure),
-            Some(waits) => {
-                shared.core.gate.expire();
-                match failure {
-                    Failure::Expired => (waits.route, &Failure::ExpiredWaiting),
-                    _ => (waits.route, failure),
-                }
-            }
-            None => match state.running.get(&call).map(|running| running.route) {
-                Some(route) if state.stop(call) => (route, failure),
-                _ => return,
-            },
-        };
-        let Some(entry) = shared.core.router.entries.get(route) else {
-            return;
-        };
-        let enveloped = native && entry.route.format() == crate::session::Format::Enveloped;
-        let payload = entry.route.failure(failure, enveloped);
-        state.session.abort(call, payload);
-        if let Some(inbox) = state.inboxes.get_mut(&call) {
-            for waker in inbox.take_wakers() {
-                self.wakeups.add(Some(waker));
-            }
         }
     }
 }
