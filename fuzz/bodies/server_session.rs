@@ -242,6 +242,7 @@ impl World {
                 }
                 ServerEvent::Data { .. }
                 | ServerEvent::Expired { .. }
+                | ServerEvent::Stalled { .. }
                 | ServerEvent::Writable { .. } => {}
             }
         }

@@ -197,7 +197,9 @@ impl ServerEndpoint {
                     state.inboxes.insert(*call, inbox);
                 }
                 ServerEvent::Cancelled { call, route } => self.cancelled.push((*call, *route)),
-                ServerEvent::Request { .. } | ServerEvent::Expired { .. } => {}
+                ServerEvent::Request { .. }
+                | ServerEvent::Expired { .. }
+                | ServerEvent::Stalled { .. } => {}
             }
         }
     }
@@ -242,7 +244,8 @@ impl ServerEndpoint {
                 let request = self.incoming(call, path, data, enveloped, native, route, arrived);
                 self.dispatch(call, route, request, native, clock);
             }
-            ServerEvent::Expired { call } => self.expire(call, native),
+            ServerEvent::Expired { call } => self.fail(call, &Failure::Expired, native),
+            ServerEvent::Stalled { call } => self.fail(call, &Failure::Stalled, native),
             ServerEvent::Data { .. }
             | ServerEvent::Writable { .. }
             | ServerEvent::Cancelled { .. } => {}
@@ -422,8 +425,8 @@ impl ServerEndpoint {
         }
     }
 
-    /// Answers a call whose deadline has passed; its handler is stopped at its next await.
-    fn expire(&mut self, call: CallId, native: bool) {
+    /// Answers a call that has taken too long; its handler is stopped at its next await.
+    fn fail(&mut self, call: CallId, failure: &Failure, native: bool) {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
         let Some(route) = state.running.get(&call).map(|running| running.route) else {
@@ -436,7 +439,7 @@ impl ServerEndpoint {
             return;
         };
         let enveloped = native && entry.route.format() == crate::session::Format::Enveloped;
-        let payload = entry.route.failure(&Failure::Expired, enveloped);
+        let payload = entry.route.failure(failure, enveloped);
         state.session.abort(call, payload);
         if let Some(inbox) = state.inboxes.get_mut(&call) {
             for waker in inbox.take_wakers() {

@@ -188,6 +188,8 @@ impl From<Payload> for Reply {
 pub enum Failure {
     /// The deadline passed.
     Expired,
+    /// A message of the request was begun and did not arrive in time.
+    Stalled,
     /// The handler panicked.
     Panicked,
     /// The server's grace is over, and the handler was aborted.
@@ -200,6 +202,10 @@ impl Failure {
     pub(super) fn reply(&self) -> ErrorReply {
         match self {
             Self::Expired => ErrorReply::new(ErrorReply::DEADLINE_EXCEEDED, "the deadline passed"),
+            Self::Stalled => {
+                let text = "the request did not arrive in time (assembly_timeout, assembly_stall)";
+                ErrorReply::new(ErrorReply::DEADLINE_EXCEEDED, text)
+            }
             Self::Panicked => ErrorReply::new(ErrorReply::NO_RESPONSE, "handle no response"),
             Self::Aborted => ErrorReply::new(
                 ErrorReply::HANDLER_FAILED,

@@ -113,6 +113,14 @@ pub(crate) struct Inflow {
     /// Up to where the pool covers grants. Beyond what is granted while a large message arrives.
     covered: u64,
     last_grant: Option<Instant>,
+    arriving: Option<Arriving>,
+}
+
+/// Since when a message has been arriving, and when its last frame came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Arriving {
+    since: Instant,
+    last: Instant,
 }
 
 impl Inflow {
@@ -128,7 +136,39 @@ impl Inflow {
             lent: 0,
             covered: window,
             last_grant: None,
+            arriving: None,
         }
+    }
+
+    /// Notes when a frame came, once it was counted: a message that has begun has to end in time.
+    pub(crate) fn note_arrival(&mut self, now: Instant) {
+        self.arriving = (self.missing > 0).then(|| Arriving {
+            since: self.arriving.map_or(now, |arriving| arriving.since),
+            last: now,
+        });
+    }
+
+    /// The message that is arriving has all its time from the next [`expires`](Self::expires) on.
+    pub(crate) fn restart(&mut self) {
+        self.arriving = None;
+    }
+
+    /// When the message that is arriving has taken too long; `None` if there is none.
+    pub(crate) fn expires(
+        &mut self,
+        total: Duration,
+        stall: Duration,
+        now: Instant,
+    ) -> Option<Instant> {
+        if self.missing == 0 {
+            return None;
+        }
+        let begun = Arriving {
+            since: now,
+            last: now,
+        };
+        let arriving = self.arriving.get_or_insert(begun);
+        Some((arriving.since + total).min(arriving.last + stall))
     }
 
     /// Counts the records of a frame.
@@ -318,11 +358,6 @@ impl Pool {
     /// Whether somebody waits, so that a newcomer has to stand behind.
     pub(crate) fn next_waiting(&self) -> Option<ChannelId> {
         self.waiting.front().copied()
-    }
-
-    /// Who waits first waits no longer.
-    pub(crate) fn served(&mut self) {
-        self.waiting.pop_front();
     }
 
     /// The call of a channel waits no longer.

@@ -106,7 +106,7 @@ impl State {
             if !self.grant(next.0 as usize, now) {
                 return;
             }
-            self.pool.served();
+            self.pool.forget(next);
         }
     }
 

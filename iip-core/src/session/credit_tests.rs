@@ -247,7 +247,7 @@ fn who_waits_for_the_pool_is_served_in_order() {
         flows[0].grant(&mut pool, true, now),
         Grant::Bytes(_)
     ));
-    pool.served();
+    pool.forget(ChannelId(1));
     assert_eq!(pool.next_waiting(), Some(ChannelId(2)));
     pool.forget(ChannelId(2));
     assert_eq!(pool.next_waiting(), None);

@@ -59,6 +59,12 @@ pub enum ServerEvent {
         /// The call.
         call: CallId,
     },
+    /// A message of the request that was begun did not arrive in time. No response was given yet, and none is needed from
+    /// the handler: the call is over.
+    Stalled {
+        /// The call.
+        call: CallId,
+    },
     /// The client gave the call up. Its response is still owed, at once. A call of which there was no
     /// [`Request`](Self::Request) was given up before it was complete.
     Cancelled {

@@ -151,9 +151,10 @@ setters! {
     body_grace: Duration;
     /// Slowest average rate at which a frame's data may arrive, bytes per second; default 16 KiB/s.
     body_rate: u32;
-    /// How long a message of several frames may take in all; default 30 s.
+    /// How long a message of several frames may take in all on a server; default 30 s. Beyond it its call fails, also one
+    /// that streams messages, unless the message waits for credit (`docs/protocol.md`, section 11).
     assembly_timeout: Duration;
-    /// Longest pause between two frames of one message; default 10 s.
+    /// Longest pause between two frames of one message on a server, with the same effect; default 10 s.
     assembly_stall: Duration;
     /// How long a native connection without calls is kept; default 10 minutes. Plain connections are never closed
     /// for being idle: the reference's client would not notice.

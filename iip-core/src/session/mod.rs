@@ -70,6 +70,8 @@ mod rig_tests;
 #[cfg(test)]
 mod send_queue_tests;
 #[cfg(test)]
+mod stalls_tests;
+#[cfg(test)]
 mod tally_tests;
 #[cfg(test)]
 mod timers_tests;

@@ -20,6 +20,9 @@ pub(super) fn of_framework(failure: &Failure, enveloped: bool) -> Payload {
     if enveloped {
         let status = match failure {
             Failure::Expired => expired(),
+            Failure::Stalled => Status::deadline_exceeded(
+                "a message of the request did not arrive in time (assembly_timeout, assembly_stall)",
+            ),
             Failure::Panicked => panicked(),
             Failure::Cancelled => cancelled(),
             _ => Status::unavailable("the server stopped before the method ended"),
@@ -27,7 +30,7 @@ pub(super) fn of_framework(failure: &Failure, enveloped: bool) -> Payload {
         return failed(&status, false, true);
     }
     let (code, text) = match failure {
-        Failure::Expired => (ErrorReply::DEADLINE_EXCEEDED, "deadline exceeded"),
+        Failure::Expired | Failure::Stalled => (ErrorReply::DEADLINE_EXCEEDED, "deadline exceeded"),
         Failure::Panicked => (ErrorReply::NO_RESPONSE, "handle no response"),
         _ => (ErrorReply::DRAINING, "stopping"),
     };

@@ -268,6 +268,7 @@ fn the_framework_answers_in_the_callers_form() {
     };
     for (failure, code, number) in [
         (Failure::Expired, Code::DeadlineExceeded, 114),
+        (Failure::Stalled, Code::DeadlineExceeded, 114),
         (Failure::Panicked, Code::Internal, 101),
         (Failure::Aborted, Code::Unavailable, 110),
     ] {

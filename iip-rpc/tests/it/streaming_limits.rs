@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use iip_core::client::Client as Core;
-use iip_core::session::{Chunk, Format, Payload};
+use iip_core::session::{Chunk, Format, Limits, Payload};
 use iip_core::wire::Path;
 use iip_rpc::codegen::{Idempotency, MethodDescriptor, MethodKind, Methods, NamedService};
 use iip_rpc::{Channel, Code, Outcome, Request, Sender, Server, Status};
@@ -218,10 +218,16 @@ async fn a_plain_server_is_not_asked_to_stream() {
 
 /// What a call of records answers: its frames together.
 async fn answer(path: &'static str, frames: &[&'static [u8]], complete: bool) -> Vec<u8> {
-    let client = Core::builder(address().await.parse().unwrap())
-        .connect()
-        .await
-        .unwrap();
+    let client = Core::builder(address().await.parse().unwrap());
+    answer_of(&client.connect().await.unwrap(), path, frames, complete).await
+}
+
+async fn answer_of(
+    client: &Core,
+    path: &'static str,
+    frames: &[&'static [u8]],
+    complete: bool,
+) -> Vec<u8> {
     let connection = client.ready(None).await.unwrap();
     let (mut requests, mut responses) = connection
         .open(
@@ -294,6 +300,35 @@ async fn records_that_cannot_be_read_fail_their_call() {
             "{path} {frames:02x?} {answer:02x?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_message_that_does_not_arrive_fails_its_stream_and_no_other() {
+    let limits = Limits::default().assembly_stall(Duration::from_millis(20));
+    let server = Server::builder()
+        .limits(limits)
+        .add_service(Streams::new())
+        .bind("127.0.0.1:0")
+        .await
+        .unwrap();
+    let address = server.local_addrs().next().unwrap().to_string();
+    let serving = tokio::spawn(server.serve());
+    let client = Core::builder(address.parse().unwrap());
+    let client = client.connect().await.unwrap();
+    for path in ["/test.Streams/Record", "/test.Streams/Chat"] {
+        // A megabyte is announced, and two bytes come.
+        let begun = answer_of(&client, path, &[b"\x03\x05\x80\x80\x40\x08\x01"], false);
+        assert_eq!(trailer_code(&begun.await), 4);
+    }
+    let whole = answer_of(
+        &client,
+        "/test.Streams/Record",
+        &[b"\x02\x02\x08\x01"],
+        true,
+    )
+    .await;
+    assert!(whole.windows(4).any(|record| record == b"\x02\x02\x08\x01"));
+    serving.abort();
 }
 
 #[tokio::test]

@@ -35,8 +35,8 @@ impl ClientSession {
             if let Some(flow) = channel.flow.take() {
                 self.end_flow(id, *flow);
             }
-        } else if fits && !last {
-            self.grant(id, now);
+        } else {
+            self.grant_arrived(id, fits && !last, now);
         }
         Ok(fits)
     }
@@ -68,13 +68,17 @@ impl ClientSession {
         };
         let turn = self.pool.next_waiting().is_none_or(|next| next == id);
         match flow.grant(&mut self.pool, turn, now) {
-            Grant::Nothing => true,
+            Grant::Nothing => {
+                self.pool.forget(id);
+                true
+            }
             Grant::Bytes(bytes) => {
                 let window = ConnectionEvent::Window {
                     channel: id,
                     seq,
                     bytes,
                 };
+                self.pool.forget(id);
                 self.push_urgent(&window, 0);
                 true
             }
@@ -85,13 +89,27 @@ impl ClientSession {
         }
     }
 
+    /// Grants what is to be granted after a frame, if anything is.
+    fn grant_arrived(&mut self, id: ChannelId, grants: bool, now: Instant) {
+        let waited = self.pool.waits(id);
+        if grants {
+            self.grant(id, now);
+        } else {
+            self.pool.forget(id);
+        }
+        // Records in an order that is not allowed may have ended what it waited for.
+        if waited && !self.pool.waits(id) {
+            self.serve_waiting(now);
+        }
+    }
+
     /// Lets those go on who wait for the pool, in their order.
     fn serve_waiting(&mut self, now: Instant) {
         while let Some(next) = self.pool.next_waiting() {
             if !self.grant(next, now) {
                 return;
             }
-            self.pool.served();
+            self.pool.forget(next);
         }
     }
 

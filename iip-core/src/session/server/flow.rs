@@ -54,13 +54,22 @@ impl<L: Lookup> ServerSession<L> {
         };
         let turn = self.pool.next_waiting().is_none_or(|next| next == id);
         match flow.grant(&mut self.pool, turn, now) {
-            Grant::Nothing => true,
+            Grant::Nothing => {
+                self.pool.forget(id);
+                true
+            }
             Grant::Bytes(bytes) => {
                 let window = ConnectionEvent::Window {
                     channel: id,
                     seq,
                     bytes,
                 };
+                if self.pool.waits(id) {
+                    // Its client could not go on before.
+                    flow.restart();
+                    self.pool.forget(id);
+                    self.arm(Some(self.last_activity));
+                }
                 self.push_urgent(&window);
                 true
             }
@@ -71,13 +80,27 @@ impl<L: Lookup> ServerSession<L> {
         }
     }
 
+    /// Grants what is to be granted after a frame, if anything is.
+    pub(super) fn grant_arrived(&mut self, id: ChannelId, grants: bool, now: Instant) {
+        let waited = self.pool.waits(id);
+        if grants {
+            self.grant_credit(id, now);
+        } else {
+            self.pool.forget(id);
+        }
+        // Records in an order that is not allowed may have ended what it waited for.
+        if waited && !self.pool.waits(id) {
+            self.serve_waiting(now);
+        }
+    }
+
     /// Lets those go on who wait for the pool, in their order.
     fn serve_waiting(&mut self, now: Instant) {
         while let Some(next) = self.pool.next_waiting() {
             if !self.grant_credit(next, now) {
                 return;
             }
-            self.pool.served();
+            self.pool.forget(next);
         }
     }
 

@@ -270,9 +270,16 @@ impl<L: Lookup> ServerSession<L> {
             channel.reception = Reception::Stream { envelope };
             self.enqueue(id, Pending::Request(request), false);
             let channel = self.channels.entry(id);
-            if let (Some(flow), Some(active)) = (flow, &mut channel.active) {
+            if let (Some(mut flow), Some(active)) = (flow, &mut channel.active) {
                 self.unconsumed += flow.unconsumed();
+                flow.note_arrival(now);
+                let expires = flow.expires(
+                    self.limits.assembly_timeout,
+                    self.limits.assembly_stall,
+                    now,
+                );
                 active.flow = Some(flow);
+                self.arm(expires);
                 self.grant_credit(id, now);
             }
             return Ok(());
@@ -357,7 +364,7 @@ impl<L: Lookup> ServerSession<L> {
                         .push_back(ServerEvent::Cancelled { call, route });
                     return Ok(());
                 }
-                let mut grants = false;
+                let (mut grants, mut expires) = (false, None);
                 if let Some(flow) = &mut active.flow {
                     let before = flow.unconsumed();
                     // A message that is too large gets no further credit, and its reader fails the call.
@@ -371,12 +378,17 @@ impl<L: Lookup> ServerSession<L> {
                         return Err(Violation::Flood(CHAFF));
                     }
                     self.unconsumed += flow.unconsumed() - before;
+                    flow.note_arrival(now);
+                    if !last {
+                        let limits = &self.limits;
+                        let (total, stall) = (limits.assembly_timeout, limits.assembly_stall);
+                        expires = flow.expires(total, stall, now);
+                    }
                 }
+                self.arm(expires);
                 self.pending_events
                     .push_back(ServerEvent::Data { call, data, last });
-                if grants {
-                    self.grant_credit(id, now);
-                }
+                self.grant_arrived(id, grants, now);
             }
             Reception::Assembly(assembling) => {
                 if !data.is_empty() {
@@ -438,7 +450,7 @@ impl<L: Lookup> ServerSession<L> {
                     };
                     self.enqueue(id, Pending::Request(request), true);
                 } else {
-                    self.grant_credit(id, now);
+                    self.grant_arrived(id, true, now);
                 }
             }
         }

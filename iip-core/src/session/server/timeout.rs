@@ -60,6 +60,27 @@ impl<L: Lookup> ServerSession<L> {
                 }
             }
             if let Some(active) = &mut channel.active {
+                if let (Reception::Stream { .. }, Some(flow)) =
+                    (&channel.reception, &mut active.flow)
+                    && let Some(at) = flow.expires(total, stall, now)
+                    // One that waits for credit holds none, and its client cannot go on.
+                    && !self.pool.waits(id)
+                {
+                    if at <= now {
+                        // Asked for again if nobody answers the call.
+                        flow.restart();
+                        if let Some(again) = flow.expires(total, stall, now) {
+                            wait_for(again);
+                        }
+                        let call = CallId {
+                            channel: id,
+                            generation: active.generation,
+                        };
+                        self.pending_events.push_back(ServerEvent::Stalled { call });
+                    } else {
+                        wait_for(at);
+                    }
+                }
                 match active.deadline {
                     Some(at) if at <= now => {
                         active.deadline = None;

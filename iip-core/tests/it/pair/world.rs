@@ -376,7 +376,9 @@ impl World {
                     self.server.abort(call, trailer);
                     self.count.cancelled += 1;
                 }
-                ServerEvent::Expired { .. } => panic!("no deadline was set"),
+                ServerEvent::Expired { .. } | ServerEvent::Stalled { .. } => {
+                    panic!("no time passes")
+                }
                 ServerEvent::Writable { .. } => {}
             }
         }

@@ -117,7 +117,7 @@ impl World {
                     let answer = Payload::from(Bytes::from(trailer(CANCELLED, not_processed)));
                     self.connections[index].server.abort(call, answer);
                 }
-                ServerEvent::Expired { call } => {
+                ServerEvent::Expired { call } | ServerEvent::Stalled { call } => {
                     let connection = &mut self.connections[index];
                     let handler = connection.handler_of(call);
                     if let Some(at) = handler {
