@@ -325,8 +325,9 @@ async fn a_message_that_does_not_arrive_fails_its_stream_and_no_other() {
         "/test.Streams/Record",
         &[b"\x02\x02\x08\x01"],
         true,
-    );
-    assert_eq!(whole.await, b"\x02\x02\x08\x01");
+    )
+    .await;
+    assert!(whole.windows(4).any(|record| record == b"\x02\x02\x08\x01"));
     serving.abort();
 }
 
