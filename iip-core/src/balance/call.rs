@@ -84,7 +84,10 @@ impl Balancer {
             if !again {
                 return Err(error);
             }
-            tried.push(picked.endpoint().id());
+            let endpoint = picked.endpoint().id();
+            if !tried.contains(&endpoint) {
+                tried.push(endpoint);
+            }
             pick = pick.at(now()).with_attempt(pick.attempt() + 1);
         }
     }

@@ -195,7 +195,7 @@ async fn targets_that_are_none() {
         ("a:1,a:1", "twice"),
         ("a:1#0,b:1", "1 to 100"),
         ("file://servers", "file:///path"),
-        ("dns://name", "dns"),
+        ("dns://name", "name"),
         ("", "empty"),
     ] {
         let status = Channel::connect(text).await.expect_err(text);
