@@ -34,6 +34,8 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 /// What a handler does.
 pub(crate) enum Act {
     Fail(Status),
+    /// It fails after this time.
+    Late(Duration, Status),
     /// It answers after this time.
     Wait(Duration),
     /// It never answers.
@@ -111,6 +113,10 @@ impl Seen {
             match act {
                 None => Ok(()),
                 Some(Act::Fail(status)) => Err(status),
+                Some(Act::Late(time, status)) => {
+                    sleep(time).await;
+                    Err(status)
+                }
                 Some(Act::Wait(time)) => {
                     sleep(time).await;
                     Ok(())
