@@ -165,6 +165,10 @@ async fn endpoints_come_and_go_without_losing_what_is_known_of_the_others() {
     );
     assert_eq!(answers(&balancer, 8).await, counts(&[("b", 6), ("c", 2)]));
 
+    feed.send(Ok(vec![b.clone(), target(&servers[2])])).unwrap();
+    eventually("the other weight", || balancer.endpoints()[0].weight == 1).await;
+    assert_eq!(answers(&balancer, 4).await, counts(&[("b", 2), ("c", 2)]));
+
     // Neither a failure nor an empty list changes anything.
     feed.send(Err(DiscoverError::new("lost"))).unwrap();
     feed.send(Ok(Vec::new())).unwrap();
@@ -219,14 +223,15 @@ async fn no_call_is_lost_while_endpoints_come_and_go() {
     let balancer = limited(Balancer::builder(source).connect()).await.unwrap();
     let (calling, mut made) = mpsc::channel(1);
     let callers: Vec<_> = (0..8)
-        .map(|_| {
+        .map(|caller| {
             let (balancer, calling) = (balancer.clone(), calling.clone());
             tokio::spawn(async move {
                 let mut calls = 0;
                 // Until nobody asks for more.
                 while calling.send(()).await.is_ok() {
-                    let answer = balancer.call("/echo", "x").await;
-                    assert_eq!(answer.expect("an answer"), "x");
+                    let data = format!("{caller} {calls}");
+                    let answer = balancer.call("/echo", data.clone()).await;
+                    assert_eq!(answer.expect("an answer"), data);
                     calls += 1;
                 }
                 calls
