@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use iip_rpc::client::Retry;
 use iip_rpc::server::{Overload, Statistics};
 use iip_rpc::{Channel, Code, Outcome, Request, Response, Server, Status};
 use tokio::task::JoinHandle;
@@ -52,7 +53,10 @@ impl Rig {
         let statistics = server.statistics();
         let address = server.local_addr().to_string();
         tokio::spawn(server.serve());
-        let channel = Channel::connect(address).await.unwrap();
+        // Each call is refused once only, so that refusals can be counted.
+        let once = Retry::off().budget(0.0).budget_floor(0);
+        let channel = Channel::builder(address).retry(once);
+        let channel = channel.connect().await.unwrap();
         Self {
             client: GreeterClient::new(channel),
             begun,
