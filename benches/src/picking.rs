@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 use std::hint::black_box;
-use std::sync::{Arc, Barrier};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,11 +15,11 @@ use iip_load::Failure;
 
 const COUNTS: [usize; 4] = [3, 10, 100, 1000];
 
-/// How often each is measured; the least counts, since whatever disturbs a measurement makes it longer.
-const ROUNDS: usize = 5;
+/// How often each is measured; the median counts.
+const ROUNDS: usize = 201;
 
-/// Picks of one measurement by each thread.
-const PICKS: u64 = 1_000_000;
+/// Picks of one measurement: a millisecond or two, which a scheduler seldom interrupts.
+const PICKS: u64 = 10_000;
 
 /// Calls that each endpoint has in flight on average.
 const IN_FLIGHT: usize = 2;
@@ -27,7 +28,7 @@ const IN_FLIGHT: usize = 2;
 ///
 /// # Errors
 ///
-/// A thread that cannot be waited for.
+/// An endpoint that cannot be made.
 pub fn picking_markdown() -> Result<String, Failure> {
     let policies: [(&str, Arc<dyn Policy>); 6] = [
         ("round robin", Arc::new(RoundRobin::default())),
@@ -72,23 +73,22 @@ fn measure(
         calls.extend((0..index % (2 * IN_FLIGHT + 1)).map(|_| endpoint.begin_call()));
     }
     let picker = policy.picker(&endpoints);
-    let mut least = f64::INFINITY;
-    for _ in 0..ROUNDS {
-        let start = Barrier::new(threads);
-        let took = thread::scope(|scope| {
-            let run = || {
-                start.wait();
-                picks(&*picker, now)
-            };
-            let running: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-            let each = running.into_iter().map(|thread| thread.join());
-            each.collect::<Result<Vec<_>, _>>()
-        });
-        let took = took.map_err(|_| "a thread that picks has panicked")?;
-        let slowest = took.into_iter().max().unwrap_or_default();
-        least = least.min(slowest.as_nanos() as f64 / PICKS as f64);
-    }
-    Ok(least)
+    let stop = AtomicBool::new(false);
+    let mut rounds = thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    picks(&*picker, now);
+                }
+            });
+        }
+        let rounds: Vec<Duration> = (0..ROUNDS).map(|_| picks(&*picker, now)).collect();
+        stop.store(true, Ordering::Relaxed);
+        rounds
+    });
+    rounds.sort_unstable();
+    let median = rounds.get(ROUNDS / 2).copied().unwrap_or_default();
+    Ok(median.as_nanos() as f64 / PICKS as f64)
 }
 
 fn picks(picker: &dyn Picker, now: Instant) -> Duration {

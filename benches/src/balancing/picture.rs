@@ -1,7 +1,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::runs::{Figures, Results, Row, SLOW, shown};
+use super::runs::{Figures, Row, SLOW, shown};
 use crate::chart::{STYLE, escaped};
 
 /// All lengths in pixels of an image that is shown at its own size.
@@ -31,15 +31,15 @@ const LINES: [(f64, &str); 5] = [
 ];
 
 /// A row for each policy: on the left what part of the calls each server got, on the right how long calls took.
-pub(super) fn svg(results: &Results) -> String {
-    let bottom = TOP + results.rows.len() * ROW;
+pub(super) fn svg(took: Duration, rows: &[Row]) -> String {
+    let bottom = TOP + rows.len() * ROW;
     let height = bottom + 44;
     let mut body = String::new();
     let title = "One of ten servers is ten times slower";
     text(&mut body, "title", MARGIN, 30, "start", title);
     let note = format!(
         "Half of the load that the healthy fleet can carry, 2,000 calls a second for {:.0} s from 10 clients.",
-        results.took.as_secs_f64()
+        took.as_secs_f64()
     );
     text(&mut body, "note", MARGIN, 52, "start", &note);
     text(
@@ -83,7 +83,7 @@ pub(super) fn svg(results: &Results) -> String {
         );
         text(&mut body, "note", x as usize, bottom + 18, "middle", words);
     }
-    for (index, row) in results.rows.iter().enumerate() {
+    for (index, row) in rows.iter().enumerate() {
         draw(&mut body, TOP + index * ROW, row);
     }
     format!(

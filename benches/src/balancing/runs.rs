@@ -16,6 +16,13 @@ const SLOWER: f64 = 10.0;
 pub struct Results {
     /// How long calls came.
     pub(super) took: Duration,
+    /// By how the cost of calls is spread.
+    pub(super) parts: Vec<Part>,
+}
+
+#[derive(Debug)]
+pub(super) struct Part {
+    title: &'static str,
     pub(super) rows: Vec<Row>,
 }
 
@@ -51,32 +58,52 @@ const POLICIES: [Named; 5] = [
     ("peak EWMA", |seed| Arc::new(PeakEwma::default().seed(seed))),
 ];
 
+const SERVICES: [(&str, Service); 3] = [
+    (
+        "The cost of calls is exponentially distributed",
+        Service::Exponential,
+    ),
+    ("All calls cost the same", Service::Fixed),
+    (
+        "One call of fifty costs ten times as much as the others",
+        Service::Mixed,
+    ),
+];
+
 /// Simulates so many calls under each policy, with a slow server and without.
 pub fn run(calls: usize) -> Results {
+    // Ten servers, four at a time, 10 ms each, half of it.
+    let per_second = 10.0 * 4.0 / 0.010 * 0.5;
+    let parts = SERVICES.iter().map(|&(title, service)| Part {
+        title,
+        rows: rows(calls, service),
+    });
+    Results {
+        took: Duration::from_secs_f64(calls as f64 / per_second),
+        parts: parts.collect(),
+    }
+}
+
+fn rows(calls: usize, service: Service) -> Vec<Row> {
     let healthy = Fleet {
         slowness: vec![1.0; 10],
         weights: vec![1; 10],
         workers: 4,
         clients: 10,
         load: 0.5,
-        service: Service::Exponential,
+        service,
         heals: None,
         calls,
         seed: 1,
     };
     let mut slow = healthy.clone();
     slow.slowness[SLOW] = SLOWER;
-    let rows = POLICIES.iter().map(|(name, policy)| Row {
+    let row = |(name, policy): &Named| Row {
         name,
         slow: Figures::of(&slow.run(policy)),
         healthy: Figures::of(&healthy.run(policy)),
-    });
-    // Ten servers, four at a time, 10 ms each, half of it.
-    let per_second = 10.0 * 4.0 / 0.010 * 0.5;
-    Results {
-        took: Duration::from_secs_f64(calls as f64 / per_second),
-        rows: rows.collect(),
-    }
+    };
+    POLICIES.iter().map(row).collect()
 }
 
 impl Figures {
@@ -93,10 +120,24 @@ impl Figures {
 }
 
 impl Results {
-    /// A table of latencies: beside the slow server, and how many times those of the healthy fleet that is.
+    /// Tables of latencies: beside the slow server, and how many times those of the healthy fleet that is.
     pub fn markdown(&self) -> String {
-        let mut table = String::from(
-            "| policy | calls at the slow server | p50 | p95 | p99 |\n|---|---|---|---|---|\n",
+        let tables: Vec<String> = self.parts.iter().map(Part::markdown).collect();
+        tables.join("\n")
+    }
+
+    /// The first of the tables as a picture, in SVG.
+    pub fn picture(&self) -> String {
+        let rows = self.parts.first().map_or(&[][..], |part| &part.rows);
+        picture::svg(self.took, rows)
+    }
+}
+
+impl Part {
+    fn markdown(&self) -> String {
+        let mut table = format!(
+            "{}:\n\n| policy | calls at the slow server | p50 | p95 | p99 |\n|---|---|---|---|---|\n",
+            self.title
         );
         for row in &self.rows {
             let (slow, healthy) = (&row.slow, &row.healthy);
@@ -116,17 +157,12 @@ impl Results {
         }
         table
     }
-
-    /// The same as a picture, in SVG.
-    pub fn picture(&self) -> String {
-        picture::svg(self)
-    }
 }
 
 fn times_shown(times: f64) -> String {
     match times {
-        100.0.. => format!("{times:.0} times"),
-        _ => format!("{times:.2} times"),
+        100.0.. => format!("×{times:.0}"),
+        _ => format!("×{times:.2}"),
     }
 }
 

@@ -84,7 +84,10 @@ impl Balancer {
             if !again {
                 return Err(error);
             }
-            tried.push(picked.endpoint().id());
+            let endpoint = picked.endpoint().id();
+            if !tried.contains(&endpoint) {
+                tried.push(endpoint);
+            }
             pick = pick.at(now()).with_attempt(pick.attempt() + 1);
         }
     }
@@ -105,8 +108,8 @@ fn verdict(error: &Error) -> Verdict {
         (ErrorKind::Deadline, Outcome::NotSent) => Verdict::Neutral,
         (ErrorKind::Deadline, _) => Verdict::Failure,
         (ErrorKind::Refused { code }, _) => match *code {
-            ErrorReply::OVERLOADED => Verdict::Failure,
-            ErrorReply::DRAINING => Verdict::Neutral,
+            // Ejecting those that have too much to do would leave even more to the others.
+            ErrorReply::OVERLOADED | ErrorReply::DRAINING => Verdict::Neutral,
             // It is what the call is answered with anywhere.
             _ => Verdict::Success,
         },

@@ -17,7 +17,8 @@ const NOTICEABLE: Duration = Duration::from_millis(1);
 /// 60 s; every 5 s without an ejection take one of those times back.
 ///
 /// A failure is a call whose connection was lost, whose deadline passed while the endpoint had it, or that was answered
-/// with a status that says that the server is at fault. A call that was given up says nothing.
+/// with a status that says that the server is at fault. A call that was given up, or refused by a server that stops or has
+/// too much to do, says nothing.
 #[derive(Debug, Clone, PartialEq)]
 #[must_use]
 pub struct Ejection {

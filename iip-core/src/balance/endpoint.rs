@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::latency::{Estimate, Latency};
+use super::latency::Latency;
 use super::target::Target;
 use super::weight::Weight;
 use crate::transport::Address;
@@ -105,8 +105,14 @@ impl Endpoint {
         self.latency.record(latency, now);
     }
 
-    pub(super) fn estimate(&self, now: Instant) -> Option<Estimate> {
-        self.latency.estimate(now)
+    /// [`latency`](Self::latency) in nanoseconds; more than 0.
+    pub(super) fn average(&self) -> Option<f32> {
+        self.latency.nanos()
+    }
+
+    /// How much [`latency`](Self::latency) is to be trusted: 1 when it was just measured, towards 0 as that gets old.
+    pub(super) fn trust(&self, now: Instant) -> f32 {
+        self.latency.trust(now)
     }
 
     /// Which part of its share of the calls it is to have, from 0 to 1: less than 1 while it returns gradually.
@@ -116,8 +122,10 @@ impl Endpoint {
 
     /// Sets what [`ramp`](Self::ramp) returns, within 0 and 1; 1 at the start.
     pub fn set_ramp(&self, part: f32) {
-        // NaN becomes 0.
-        let part = part.max(0.0).min(1.0);
+        let part = match part.is_nan() {
+            true => 0.0,
+            false => part.clamp(0.0, 1.0),
+        };
         self.ramp.store(part.to_bits(), Ordering::Relaxed);
     }
 }

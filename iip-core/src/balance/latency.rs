@@ -21,15 +21,6 @@ pub(super) struct Latency {
     origin: OnceLock<Instant>,
 }
 
-/// The average of an endpoint's latencies, seen some time later.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Estimate {
-    /// More than 0.
-    pub(super) nanos: f32,
-    /// How much it is to be trusted: 1 when it is new, towards 0 as it gets old.
-    pub(super) trust: f32,
-}
-
 impl Latency {
     /// A call took this long and ended now.
     pub(super) fn record(&self, latency: Duration, now: Instant) {
@@ -52,16 +43,19 @@ impl Latency {
 
     /// The average of what was measured, whenever that was.
     pub(super) fn average(&self) -> Option<Duration> {
-        let (average, _) = unpacked(self.word.load(Ordering::Relaxed));
-        (average > 0.0).then(|| Duration::from_nanos(average as u64))
+        self.nanos().map(|nanos| Duration::from_nanos(nanos as u64))
     }
 
-    pub(super) fn estimate(&self, now: Instant) -> Option<Estimate> {
-        let (nanos, stamp) = unpacked(self.word.load(Ordering::Relaxed));
-        (nanos > 0.0).then(|| Estimate {
-            nanos,
-            trust: trust(self.tick(now), stamp),
-        })
+    /// The same in nanoseconds; more than 0.
+    pub(super) fn nanos(&self) -> Option<f32> {
+        let (average, _) = unpacked(self.word.load(Ordering::Relaxed));
+        (average > 0.0).then_some(average)
+    }
+
+    /// How much the average is to be trusted: 1 when the last measurement is new, towards 0 as it gets old.
+    pub(super) fn trust(&self, now: Instant) -> f32 {
+        let (_, stamp) = unpacked(self.word.load(Ordering::Relaxed));
+        trust(self.tick(now), stamp)
     }
 
     fn tick(&self, now: Instant) -> u32 {

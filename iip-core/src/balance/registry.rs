@@ -159,8 +159,8 @@ impl Registry {
         self.changes.send_replace(());
     }
 
-    /// Finds out anew which endpoints can take calls.
-    fn rebuild(&self, state: &mut State, listed: bool) {
+    /// Finds out anew which endpoints can take calls. `false`: the same as before.
+    fn rebuild(&self, state: &mut State, listed: bool) -> bool {
         let now = now();
         for entry in &mut state.members {
             let connected = entry.member.is_connected();
@@ -176,11 +176,13 @@ impl Registry {
                 && std::iter::zip(&set.members, &usable).all(|(a, b)| Arc::ptr_eq(a, b))
         };
         // The weights may be others.
-        if listed || !self.set.with(same) {
+        let changed = listed || !self.set.with(same);
+        if changed {
             let set = Set::new(&*self.settings.policy, usable);
             self.set.publish(set);
         }
         self.schedule_probe(state);
+        changed
     }
 
     /// Connects to every endpoint, or to the next one if only one is wanted.
@@ -336,7 +338,10 @@ impl Registry {
 
     /// Why calls fail now instead of waiting for an endpoint, if they do.
     pub(super) fn check(&self) -> Result<(), Error> {
-        let state = self.state();
+        self.check_state(&self.state())
+    }
+
+    fn check_state(&self, state: &State) -> Result<(), Error> {
         if state.closed {
             let text = "the balancer was closed";
             return Err(Error::new(ErrorKind::Closed, Outcome::NotSent, text));
@@ -462,9 +467,13 @@ impl Watcher for Hook {
         if let Some(registry) = self.0.upgrade() {
             let mut state = registry.state();
             registry.start(&mut state);
-            registry.rebuild(&mut state, false);
+            let changed = registry.rebuild(&mut state, false);
+            let hopeless = registry.check_state(&state).is_err();
             drop(state);
-            registry.changes.send_replace(());
+            // What else changed concerns nobody who waits, and there may be many.
+            if changed || hopeless {
+                registry.changes.send_replace(());
+            }
         }
     }
 }

@@ -8,9 +8,9 @@ use iip_core::balance::{
     Balancer, BalancerBuilder, Discover, DiscoverError, EndpointState, Pick, PickFirst, RoundRobin,
     Static, Target, Targets, Weight,
 };
-use iip_core::client::ClientBuilder;
+use iip_core::client::{BackoffConfig, ClientBuilder};
 use iip_core::server::{Incoming, Server, ServerBuilder, handler_fn};
-use iip_core::transport::Address;
+use iip_core::transport::{Address, MemoryListener};
 use iip_core::{ErrorKind, Outcome};
 use tokio::sync::mpsc;
 
@@ -245,6 +245,58 @@ async fn no_call_is_lost_while_endpoints_come_and_go() {
         calls += limited(caller).await.expect("no failure");
     }
     assert!(calls >= 4000, "{calls}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_calls_under_way_are_lost_with_a_server() {
+    let names = ["balancer-lost-a", "balancer-lost-b", "balancer-lost-c"];
+    let address = |name: &str| format!("memory://{name}");
+    let mut servers = Vec::new();
+    for name in names {
+        servers.push(Running::start_on(named("x"), &address(name)).await);
+    }
+    let at_once = BackoffConfig::default().max(Duration::from_millis(20));
+    let template = ClientBuilder::default().backoff(at_once);
+    let balancer = connected(over(&servers).client(template), 3).await;
+    let (calling, mut made) = mpsc::channel(1);
+    let callers: Vec<_> = (0..8)
+        .map(|_| {
+            let (balancer, calling) = (balancer.clone(), calling.clone());
+            tokio::spawn(async move {
+                while calling.send(()).await.is_ok() {
+                    if let Err(error) = balancer.call("/echo", "x").await {
+                        // Two of three servers are always there.
+                        assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+                        assert_eq!(error.kind(), &ErrorKind::Closed, "{error}");
+                    }
+                }
+            })
+        })
+        .collect();
+    drop(calling);
+    for round in 0..30 {
+        for _ in 0..50 {
+            limited(made.recv()).await.expect("a call");
+        }
+        let which = round % 3;
+        servers.remove(which).kill().await;
+        eventually("it is known to be gone", || {
+            connections(&balancer)[which] == 0
+        })
+        .await;
+        let is_free = || MemoryListener::bind(names[which]).is_ok();
+        eventually("its tasks have ended", is_free).await;
+        let server = Running::start_on(named("x"), &address(names[which])).await;
+        servers.insert(which, server);
+        for _ in 0..50 {
+            limited(made.recv()).await.expect("a call");
+        }
+        eventually("all are back", || connections(&balancer) == [1, 1, 1]).await;
+    }
+    drop(made);
+    for caller in callers {
+        limited(caller).await.expect("no other failure");
+    }
 }
 
 /// Addresses at which nobody listens.

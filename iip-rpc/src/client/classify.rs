@@ -95,6 +95,8 @@ impl Failure {
     /// What it says about the endpoint at which it happened.
     pub(super) fn verdict(self, outcome: Option<Outcome>, known: Circumstances) -> Verdict {
         match self {
+            // Ejecting those that have too much to do would leave even more to the others.
+            Self::NotProcessed => Verdict::Neutral,
             _ if self.is_trouble() => Verdict::Failure,
             // What a server says that is broken. Any other code is about the call.
             Self::Answered(Code::Internal | Code::Unknown | Code::DataLoss) => Verdict::Failure,

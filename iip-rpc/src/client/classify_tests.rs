@@ -392,9 +392,7 @@ fn endpoints_are_judged() {
     for failure in failures() {
         let verdict = match failure {
             Failure::Answered(code) if !broken.contains(&code) => Verdict::Success,
-            Failure::Answered(_) | Failure::NotProcessed | Failure::Lost | Failure::TimedOut => {
-                Verdict::Failure
-            }
+            Failure::Answered(_) | Failure::Lost | Failure::TimedOut => Verdict::Failure,
             _ => Verdict::Neutral,
         };
         assert_eq!(failure.verdict(unknown, IN_TIME), verdict, "{failure:?}");

@@ -71,7 +71,8 @@ impl Retry {
 
     /// How long one attempt may take before the next one; default `None`, as long as the call may. It counts for calls
     /// that may be made again, and not for their last attempt; the server is told it as the attempt's deadline. After it
-    /// another attempt is made if at least half as long is left of the call's time. Costs each such call two allocations.
+    /// another attempt is made if at least half as long is left of the call's time. Costs each call of the channel
+    /// a few allocations.
     pub fn attempt_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.attempt_timeout = timeout.into();
         self

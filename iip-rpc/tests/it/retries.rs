@@ -34,6 +34,8 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 /// What a handler does.
 pub(crate) enum Act {
     Fail(Status),
+    /// It fails after this time.
+    Late(Duration, Status),
     /// It answers after this time.
     Wait(Duration),
     /// It never answers.
@@ -85,6 +87,12 @@ impl Seen {
         runs.iter().map(|run| run.0.clone()).collect()
     }
 
+    /// What remained of each run's time, milliseconds.
+    fn times_left(&self) -> Vec<u128> {
+        let runs = self.runs.lock().unwrap();
+        runs.iter().map(|run| run.1.unwrap().as_millis()).collect()
+    }
+
     /// Notes a run, and does what comes next.
     fn act<T>(
         self: &Arc<Self>,
@@ -105,6 +113,10 @@ impl Seen {
             match act {
                 None => Ok(()),
                 Some(Act::Fail(status)) => Err(status),
+                Some(Act::Late(time, status)) => {
+                    sleep(time).await;
+                    Err(status)
+                }
                 Some(Act::Wait(time)) => {
                     sleep(time).await;
                     Ok(())
@@ -344,11 +356,9 @@ async fn an_attempt_has_a_time_of_its_own() {
     assert!(call(&channel, &READ).await.is_ok());
     assert_eq!(start.elapsed().as_millis() / 100, 52);
     // The last attempt has all that is left.
-    let runs = seen.runs.lock().unwrap();
-    let left: Vec<_> = runs.iter().map(|run| run.1.unwrap().as_millis()).collect();
+    let left = seen.times_left();
     assert_eq!((left[0], left[1]), (100, 100));
     assert!(left[2] > 9700, "{left:?}");
-    drop(runs);
     assert_eq!(seen.running.load(Ordering::Relaxed), 0);
 
     // A method that must not run twice has all of the call's time.

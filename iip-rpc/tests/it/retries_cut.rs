@@ -10,7 +10,7 @@ use iip_rpc::{Channel, Code, Outcome, Request, Response, Status};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
-use crate::retries::{AGAIN, PLAIN, READ, Seen, call, serve, server};
+use crate::retries::{AGAIN, Act, PLAIN, READ, Seen, call, serve, server};
 
 /// Makes a call of a message of this length, over connections the first of which is cut at a byte; returns the result,
 /// and how often the call ran.
@@ -96,6 +96,25 @@ async fn what_cannot_be_sent_is_tried_until_the_deadline() {
         relay.connections()
     );
     assert_eq!(seen.runs(), 0);
+}
+
+/// The call's deadline itself is not a failure after which there could be another attempt.
+#[tokio::test(start_paused = true)]
+async fn a_deadline_is_the_end() {
+    let seen = Seen::new([Act::Hang]);
+    let target = serve(&seen).await.parse().unwrap();
+    // So the server's answer, that the time is over, comes too late.
+    let slow = Duration::from_millis(50);
+    let relay = Faults::new(1).delay(slow..=slow).relay(&target);
+    let address = relay.address().to_string();
+    let channel = Channel::connect(address).await.unwrap();
+    let request = Request::new("hi".to_owned()).with_timeout(Duration::from_millis(400));
+    let ended: Result<Response<String>, _> = unary(&channel, &READ, request).await;
+    let status = ended.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert_eq!(status.outcome(), Some(Outcome::Unknown));
+    assert!(!status.to_string().contains("attempt"), "{status}");
+    assert_eq!(seen.runs(), 1);
 }
 
 /// Servers replace each other at one address while calls go on: none is lost, and none runs twice.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use iip_rpc::client::{ChannelBuilder, Hedge, Retry};
+use iip_rpc::client::{ChannelBuilder, CircuitBreaker, Hedge, Retry};
 use iip_rpc::iip_core::balance::{Ejection, RoundRobin};
 use iip_rpc::testing::{Faults, Relay};
 use iip_rpc::{Channel, Outcome, Status};
@@ -70,6 +70,33 @@ async fn another_server_is_tried() {
         call(&channel, &READ).await.unwrap();
     }
     fleet.each_but_the_first_has_answered(30);
+}
+
+/// Round robin among two servers comes back to the one that failed exactly when its call is made again, if it came
+/// first: which one does is drawn for each channel.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_was_tried_is_not_tried_again() {
+    for number in 0..20 {
+        let late = Act::Late(10 * MILLISECOND, Status::unavailable("down"));
+        let mut fleet = Fleet::new([late]).await;
+        fleet.relays.pop();
+        let mut builder = fleet.builder();
+        if number % 2 == 0 {
+            // Then not even the first attempt is made in the short way.
+            builder = builder.circuit_breaker(CircuitBreaker::new());
+        }
+        let channel = fleet.connect(builder).await;
+        let calls: Vec<_> = (0..2)
+            .map(|_| {
+                let channel = channel.clone();
+                tokio::spawn(async move { call(&channel, &READ).await })
+            })
+            .collect();
+        for call in calls {
+            call.await.unwrap().unwrap();
+        }
+        assert_eq!((fleet.seen[0].runs(), fleet.seen[1].runs()), (1, 2));
+    }
 }
 
 #[tokio::test(start_paused = true)]

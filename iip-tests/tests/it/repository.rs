@@ -92,6 +92,7 @@ fn links_between_documents_lead_somewhere() {
         "CONTRIBUTING.md",
         "SECURITY.md",
         "CHANGELOG.md",
+        "docs/balancing.md",
         "docs/from-tonic.md",
         "docs/protocol.md",
         "examples/README.md",

@@ -6,15 +6,15 @@ use crate::balance::draw::Draw;
 use crate::balance::ring::Ring;
 use crate::balance::{Endpoint, Pick, Picker, Policy};
 
-/// Points of the ring that are looked at for one call. Four of five may belong to endpoints that have their fill, when the
-/// load factor is the default: that all of these do happens less than once in 10^12 calls.
+/// Points of the ring that are looked at for one call, before all endpoints are looked at. Four of five points may belong to
+/// endpoints without room, when the load factor is the default: that all of these do happens once in 10^12 calls.
 const STEPS_MAX: usize = 128;
 
 /// Further attempts that each go to another endpoint.
 const ATTEMPTS_MAX: usize = 7;
 
 /// On how many endpoints one call looks, on average, to know how many calls are in flight at all of them.
-const LOOKED_AT: usize = 16;
+const LOOKED_AT: usize = 8;
 
 /// By a key of the call ([`Pick::with_key`]): calls with the same key go to the same endpoint, so that what it keeps in
 /// memory for that key is of use. Calls without a key are placed at random, by weight.
@@ -92,6 +92,13 @@ struct Candidate {
     most: f32,
 }
 
+impl Candidate {
+    /// Whether it may have another call, which is among these in flight.
+    fn has_room(&self, in_flight: f32) -> bool {
+        (self.endpoint.in_flight() as f32) < self.most * in_flight
+    }
+}
+
 impl Picker for ConsistentHashPicker {
     fn pick(&self, pick: &Pick) -> Option<usize> {
         let by_key = pick
@@ -104,12 +111,15 @@ impl Picker for ConsistentHashPicker {
 impl ConsistentHashPicker {
     fn along_the_ring(&self, key: u64, attempt: u32) -> Option<usize> {
         let with_this_one = (self.in_flight() + 1) as f32;
+        let has_room = |index: usize| {
+            let candidate = self.candidates.get(index);
+            candidate.is_some_and(|candidate| candidate.has_room(with_this_one))
+        };
         let mut passed = Passed::default();
-        let skip = (attempt as usize % self.candidates.len().max(1)).min(ATTEMPTS_MAX);
+        let count = self.candidates.len().max(1);
+        let skip = (attempt as usize % count).min(ATTEMPTS_MAX);
         for index in self.ring.owners(key).take(STEPS_MAX) {
-            let candidate = self.candidates.get(index)?;
-            let full = candidate.endpoint.in_flight() as f32 >= candidate.most * with_this_one;
-            if full || passed.contains(index) {
+            if !has_room(index) || passed.contains(index) {
                 continue;
             }
             if passed.count == skip {
@@ -117,7 +127,10 @@ impl ConsistentHashPicker {
             }
             passed.add(index);
         }
-        None
+        // Hardly any has room: whichever has.
+        let start = key as usize % count;
+        let mut all = (start..count).chain(0..start);
+        all.find(|&index| has_room(index) && !passed.contains(index))
     }
 
     /// Calls in flight at all endpoints, as of a few calls ago: to look at each endpoint for each call would take too long

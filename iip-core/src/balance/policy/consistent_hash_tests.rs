@@ -70,7 +70,8 @@ proptest! {
     /// However uneven the keys are.
     #[test]
     fn no_endpoint_has_more_than_its_part_of_the_load(
-        weights in prop::collection::vec(1u8..=10, 1..16),
+        // Of so many each is looked at for each call.
+        weights in prop::collection::vec(1u8..=10, 1..=8),
         keys in prop::collection::vec(0u64..4, 1..300),
         factor in 1.1f64..3.0,
     ) {
@@ -91,21 +92,39 @@ proptest! {
 
 #[test]
 fn a_hot_key_spills_to_the_same_others_and_goes_home_when_it_cools() {
-    let endpoints = endpoints(&[1; 10]);
+    let endpoints = endpoints(&[1; 8]);
     let picker = ConsistentHash::default().picker(&endpoints);
     let place = |_| {
         let index = picker.pick(&pick(7)).unwrap();
         (index, endpoints[index].begin_call())
     };
     let calls: Vec<(usize, InFlight)> = (0..100).map(place).collect();
-    // 1.25 times a tenth of them, rounded up.
+    // 1.25 times an eighth of them, rounded up.
     let most = endpoints.iter().map(|endpoint| endpoint.in_flight()).max();
-    assert_eq!(most, Some(13));
+    assert_eq!(most, Some(16));
     let home = calls[0].0;
     drop(calls);
     for _ in 0..10 {
         assert_eq!(picker.pick(&pick(7)), Some(home));
     }
+}
+
+#[test]
+fn the_only_one_with_room_is_found_however_few_of_the_points_are_its_own() {
+    let endpoints = endpoints(&[100, 100, 100, 1, 100, 100, 100, 100]);
+    let picker = ConsistentHash::default()
+        .load_factor(1.0)
+        .picker(&endpoints);
+    let heavy = endpoints
+        .iter()
+        .filter(|endpoint| endpoint.weight().get() > 1);
+    let calls: Vec<InFlight> = heavy
+        .flat_map(|endpoint| (0..150).map(|_| endpoint.begin_call()))
+        .collect();
+    for key in 0..100 {
+        assert_eq!(picker.pick(&pick(key)), Some(3));
+    }
+    drop(calls);
 }
 
 #[test]
@@ -141,7 +160,7 @@ fn the_bound_holds_about_as_well_among_many() {
     let place = |key: u64| endpoints[picker.pick(&pick(key % 20)).unwrap()].begin_call();
     let calls: Vec<InFlight> = (0..4000).map(place).collect();
     let most = endpoints.iter().map(|endpoint| endpoint.in_flight()).max();
-    // 1.25 times 20, and of those that found nothing on 128 points, which are drawn.
-    assert!(most.is_some_and(|most| most <= 27), "{most:?}");
+    // 1.25 times 20.
+    assert!(most.is_some_and(|most| most <= 26), "{most:?}");
     assert_eq!(calls.len(), 4000);
 }

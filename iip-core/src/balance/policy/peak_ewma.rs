@@ -1,8 +1,8 @@
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::balance::dice::Dice;
 use crate::balance::draw::Draw;
-use crate::balance::latency::Estimate;
 use crate::balance::{Endpoint, Pick, Picker, Policy};
 
 /// Of two endpoints that are drawn at random by weight, the one at which a call is likely to end first: its latency times
@@ -63,31 +63,37 @@ impl Picker for PeakEwmaPicker {
     fn pick(&self, pick: &Pick) -> Option<usize> {
         let (first, second) = self.draw.two(&self.dice)?;
         let (one, other) = (self.candidates.get(first)?, self.candidates.get(second)?);
-        let now = pick.now();
-        let estimates = (one.endpoint.estimate(now), other.endpoint.estimate(now));
-        let (of_one, of_other) = match estimates {
-            (Some(a), Some(b)) => (expected(a, b), expected(b, a)),
-            // What is unknown is taken to be like the other.
-            _ => (1.0, 1.0),
-        };
-        match other.cost(of_other) < one.cost(of_one) {
-            true => Some(second),
-            false => Some(first),
-        }
+        let better = other.is_better_than(one, pick.now());
+        Some(if better { second } else { first })
     }
 }
 
 impl Candidate {
-    /// The weight has its effect on which two are drawn. Here it only says how many calls are many: idle endpoints cost
-    /// the same whatever their weight.
-    fn cost(&self, latency: f32) -> f32 {
-        latency * (self.endpoint.in_flight() as f32 / self.weight + 1.0)
+    /// Whether a call is likely to end sooner than at the other one; if that is equal, it is not.
+    fn is_better_than(&self, other: &Self, now: Instant) -> bool {
+        let (own_load, other_load) = (self.load(), other.load());
+        let measured = (self.endpoint.average(), other.endpoint.average());
+        match measured {
+            (Some(own), Some(others)) if own < others => {
+                own * own_load < other.expected(others, own, now) * other_load
+            }
+            (Some(own), Some(others)) if own > others => {
+                self.expected(own, others, now) * own_load < others * other_load
+            }
+            // What is unknown is taken to be like the other.
+            _ => own_load < other_load,
+        }
     }
-}
 
-/// The latency to expect, beside another endpoint: what of the measurement cannot be trusted any more counts as the other's,
-/// if that is less.
-fn expected(own: Estimate, other: Estimate) -> f32 {
-    let least = own.nanos.min(other.nanos);
-    least + (own.nanos - least) * own.trust
+    /// Grows with the calls in flight. The weight has its effect on which two are drawn; here it only says how many calls
+    /// are many: idle endpoints cost the same whatever their weight.
+    fn load(&self) -> f32 {
+        self.endpoint.in_flight() as f32 / self.weight + 1.0
+    }
+
+    /// The latency to expect, beside an endpoint that is faster: what of the measurement cannot be trusted any more counts
+    /// as the other's.
+    fn expected(&self, slower: f32, faster: f32, now: Instant) -> f32 {
+        faster + (slower - faster) * self.endpoint.trust(now)
+    }
 }

@@ -47,8 +47,19 @@ fn one_without_a_measurement_gets_an_average_share_and_not_all() {
     endpoints[0].record_latency(100 * MS, now);
     let counts = of_two(&*picker, now);
     assert!((4800..5200).contains(&counts[0]), "{counts:?}");
-    let _call = begin(&endpoints[1], 1);
+    let call = begin(&endpoints[1], 1);
     assert_eq!(of_two(&*picker, now), [10_000, 0]);
+    drop(call);
+    let _call = begin(&endpoints[0], 1);
+    assert_eq!(of_two(&*picker, now), [0, 10_000]);
+}
+
+#[test]
+fn of_two_without_a_measurement_the_less_busy_one_is_chosen() {
+    let endpoints = endpoints(&[1, 1]);
+    let picker = PeakEwma::default().picker(&endpoints);
+    let _call = begin(&endpoints[0], 1);
+    assert_eq!(of_two(&*picker, Instant::now()), [0, 10_000]);
 }
 
 #[test]
