@@ -1,5 +1,5 @@
-//! Generates the code of every fixture of iip-codegen with the fixture's settings, that of the hello world and that of the
-//! interoperability suite.
+//! Generates the code of every fixture of iip-codegen with the fixture's settings, that of the hello world, of the
+//! interoperability suite and of the fleet.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -29,5 +29,8 @@ fn main() -> iip_codegen::Result {
     // Payloads are shared and compared, not copied.
     iip_codegen::configure()
         .bytes(["."])
-        .compile("../proto/interop/interop.proto")
+        .compile("../proto/interop/interop.proto")?;
+    iip_codegen::configure()
+        .bytes(["."])
+        .compile("../proto/fleet/fleet.proto")
 }

@@ -17,6 +17,7 @@
 
 pub mod elsewhere;
 pub mod fixtures;
+pub mod fleet;
 pub mod helloworld;
 pub mod interop;
 pub mod overload;

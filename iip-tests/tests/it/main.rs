@@ -3,6 +3,7 @@
 #![deny(warnings, clippy::all)]
 
 mod cancellation;
+mod fleet;
 mod in_process;
 mod interop;
 mod limits;
