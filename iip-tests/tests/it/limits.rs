@@ -147,7 +147,7 @@ fn a_server_takes_and_sends_no_message_that_is_too_large() {
 /// A message that gets 20 to 100 times smaller.
 fn sparse(len: u32) -> Blob {
     let noise = |at: u32| (at.wrapping_mul(0x9e37_79b9) >> 24) as u8;
-    let byte = |at: u32| if at % 64 == 0 { noise(at) } else { 0 };
+    let byte = |at: u32| if at.is_multiple_of(64) { noise(at) } else { 0 };
     Blob {
         bytes: (0..len).map(byte).collect(),
     }
