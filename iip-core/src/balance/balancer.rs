@@ -131,11 +131,16 @@ impl Balancer {
         tried: &[EndpointId],
         deadline: Option<Instant>,
     ) -> Result<Picked, Error> {
-        match self.inner.registry.try_pick(pick, tried) {
+        match self.try_pick(pick, tried) {
             Some(picked) => Ok(picked),
             // Seldom: the future of a call does not have to hold it.
             None => Box::pin(self.inner.wait(pick, tried, deadline)).await,
         }
+    }
+
+    /// The connection that [`pick`](Self::pick) would have at once; `None` if it would wait.
+    pub fn try_pick(&self, pick: &Pick, tried: &[EndpointId]) -> Option<Picked> {
+        self.inner.registry.try_pick(pick, tried)
     }
 
     /// Whether an endpoint can take calls now that is not in `tried`.

@@ -193,14 +193,18 @@ impl Client {
     ///
     /// Dropping the future loses nothing.
     pub async fn ready(&self, deadline: Option<Instant>) -> Result<Connection, Error> {
-        // Nobody overtakes those who wait.
-        let free = match self.pool.is_awaited() {
-            true => None,
-            false => self.pool.pick(),
-        };
-        match free {
+        match self.try_ready() {
             Some(connection) => Ok(connection),
             None => self.pool.wait(deadline).await,
+        }
+    }
+
+    /// The connection that [`ready`](Self::ready) would have at once; `None` if it would wait.
+    pub fn try_ready(&self) -> Option<Connection> {
+        // Nobody overtakes those who wait.
+        match self.pool.is_awaited() {
+            true => None,
+            false => self.pool.pick(),
         }
     }
 
@@ -209,14 +213,6 @@ impl Client {
         let mut state = self.pool.state();
         if self.pool.wants_connection(&state) {
             self.pool.dial(&mut state);
-        }
-    }
-
-    /// What [`ready`](Self::ready) returns where nothing has to be waited for.
-    pub(crate) fn try_ready(&self) -> Option<Connection> {
-        match self.pool.is_awaited() {
-            true => None,
-            false => self.pool.pick(),
         }
     }
 

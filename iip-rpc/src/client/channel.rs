@@ -278,7 +278,11 @@ impl Channel {
         message: &MessageBytes,
     ) -> Result<Response<Body>, Failed> {
         loop {
-            let mut placed = self.place(&attempted).await?;
+            let mut placed = match self.place_at_once(&attempted) {
+                Some(placed) => placed,
+                // Seldom: the future of a call does not have to hold it.
+                None => Box::pin(self.place(&attempted)).await?,
+            };
             let connection = placed.connection();
             let native = connection.is_native();
             let (request, timeout) = (attempted.request, attempted.timeout);
@@ -314,7 +318,11 @@ impl Channel {
     ) -> Result<Response<Body>, Failed> {
         let deadline = attempted.call_deadline;
         let (placed, (sender, receiver), packing) = loop {
-            let mut placed = self.place(&attempted).await?;
+            let mut placed = match self.place_at_once(&attempted) {
+                Some(placed) => placed,
+                // Seldom: the future of a call does not have to hold it.
+                None => Box::pin(self.place(&attempted)).await?,
+            };
             let opened = self.open(&attempted, placed.connection(), message);
             let (call, packing) = match opened {
                 Ok(Some(opened)) => opened,
@@ -419,6 +427,15 @@ impl Channel {
             "the message has {} bytes and the server accepts {limit} (setting: the server's max_message)",
             message.len()
         ))))
+    }
+
+    /// A connection for an attempt that is the only one so far, if none has to be waited for.
+    #[inline]
+    fn place_at_once(&self, attempted: &Attempted<'_>) -> Option<Placed> {
+        match attempted.tried {
+            None => self.destination.try_place(&attempted.pick),
+            Some(_) => None,
+        }
     }
 
     /// Waits for a connection.

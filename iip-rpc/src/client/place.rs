@@ -23,6 +23,15 @@ pub(super) enum Placed {
 }
 
 impl Destination {
+    /// A connection for the first attempt of a call, if none has to be waited for.
+    #[inline]
+    pub(super) fn try_place(&self, pick: &Pick) -> Option<Placed> {
+        match self {
+            Self::One(client) => client.try_ready().map(Placed::One),
+            Self::Many(balancer) => balancer.try_pick(pick, &[]).map(Placed::Many),
+        }
+    }
+
     /// Waits for a connection on which an attempt can begin, at an endpoint that is not among those tried, where there
     /// are others.
     pub(super) async fn place(
