@@ -47,7 +47,7 @@ async fn check_says_what_was_set() {
     assert_eq!(check("c.D").await.unwrap_err().code(), Code::NotFound);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn watch_tells_each_change_and_nothing_else() {
     let reporter = HealthReporter::new();
     let client = HealthClient::new(reporter.service());
@@ -58,6 +58,8 @@ async fn watch_tells_each_change_and_nothing_else() {
     );
     // What concerns others is not told.
     reporter.set_serving("c.D");
+    let nothing = tokio::time::timeout(Duration::from_secs(1), seen.message()).await;
+    nothing.expect_err("of others");
     reporter.set_serving("a.B");
     assert_eq!(next(&mut seen).await.unwrap(), ServingStatus::Serving);
     reporter.set_serving("a.B");
