@@ -16,6 +16,7 @@ mod deadline;
 pub mod details;
 mod envelope;
 mod extensions;
+pub mod health;
 pub mod layer;
 pub mod metadata;
 mod method;

@@ -14,6 +14,7 @@ mod faults;
     reason = "written as the code generator writes it"
 )]
 mod greeter;
+mod health;
 mod in_process;
 mod layered_streams;
 mod layers;
