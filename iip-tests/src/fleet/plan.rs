@@ -68,7 +68,7 @@ impl Plan {
             stops: 1,
             stop: Duration::from_secs(4),
             attempt_timeout: Duration::from_secs(1),
-            ping: Duration::from_secs(1),
+            ping: Duration::from_secs(2),
             cuts: 300,
             down: Duration::from_secs(3),
         }
