@@ -16,7 +16,7 @@ const STOPPING: i64 = 110;
 pub(super) enum Failure {
     /// Another attempt would end in the same way, or there is no time for one.
     Final,
-    /// There is no connection and none can be made now, or too many calls wait for one.
+    /// There is no connection to any endpoint and none can be made now, or too many calls wait for one.
     Unreachable,
     /// The request was not sent, or not to its end.
     NotSent,
@@ -174,9 +174,8 @@ pub(super) enum Cost {
 /// Whether and when a call is made again.
 pub(super) fn classify(failure: Failure, at: Situation<'_>) -> Decision {
     match failure {
-        Failure::Final => Decision::Fail,
-        Failure::Unreachable if at.others => Decision::Now(Cost::Free),
-        Failure::Unreachable => Decision::Fail,
+        // Of those that cannot be reached every one was looked at.
+        Failure::Final | Failure::Unreachable => Decision::Fail,
         Failure::NotSent if at.others || at.unsent == 0 => Decision::Now(Cost::Free),
         Failure::NotSent => Decision::After(at.policy.delay(at.unsent - 1, at.random), Cost::Free),
         Failure::Stopping | Failure::NotProcessed if !at.excused => {

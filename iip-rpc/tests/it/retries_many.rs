@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use iip_rpc::client::{ChannelBuilder, CircuitBreaker, Hedge, Retry};
 use iip_rpc::iip_core::balance::{Ejection, RoundRobin};
+use iip_rpc::iip_core::session::Limits;
 use iip_rpc::testing::{Faults, Relay};
-use iip_rpc::{Channel, Outcome, Status};
+use iip_rpc::{Channel, Code, Outcome, Status};
 use tokio::time::{Instant, sleep};
 
 use crate::retries::{AGAIN, Act, PLAIN, READ, Seen, call, serve};
@@ -156,5 +157,37 @@ async fn connections_that_are_cut_cost_no_call_that_may_run_twice() {
         }
         assert_eq!(unknown, 2);
         sleep(Duration::from_secs(10)).await;
+    }
+}
+
+/// Where too many calls wait already, they wait for all servers: the call is not tried at one after the other, again and
+/// again until its deadline.
+#[tokio::test]
+async fn a_call_that_cannot_even_wait_fails_at_once() {
+    let fleet = Fleet::new([]).await;
+    let builder = fleet
+        .builder()
+        .limits(Limits::default().max_channels(1))
+        .max_connections(1)
+        .max_waiting(0)
+        .timeout(Duration::from_secs(60));
+    let channel = fleet.connect(builder).await;
+    for seen in &fleet.seen {
+        seen.push([Act::Hang]);
+    }
+    for _ in &fleet.seen {
+        let channel = channel.clone();
+        tokio::spawn(async move { call(&channel, &PLAIN).await });
+    }
+    while fleet.seen.iter().any(|seen| seen.runs() == 0) {
+        sleep(MILLISECOND).await;
+    }
+    for method in [&PLAIN, &AGAIN, &READ] {
+        let status = call(&channel, method)
+            .await
+            .expect_err("no channel is free");
+        assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+        assert_eq!(status.outcome(), Some(Outcome::NotSent));
+        assert_eq!(status.attempts(), 1);
     }
 }
