@@ -105,6 +105,8 @@ impl Caller {
         let mut calls: JoinSet<()> = JoinSet::new();
         while !self.stop.load(Ordering::Relaxed) {
             let due = began.elapsed().as_micros() * u128::from(rate) / 1_000_000;
+            // A machine that stood still is not made to catch up on more than a second.
+            made = made.max(due.saturating_sub(rate.into()));
             while made < due {
                 let caller = self.clone();
                 calls.spawn(async move { caller.call().await });
