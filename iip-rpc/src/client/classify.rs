@@ -68,9 +68,10 @@ impl Failure {
         match (outcome, kind) {
             (Some(Outcome::NotSent), Some(ErrorKind::Deadline)) => Self::NotSent,
             (Some(Outcome::NotSent), Some(ErrorKind::Closed)) if known.placed => Self::NotSent,
-            (Some(Outcome::NotSent), Some(ErrorKind::Connect)) => Self::Unreachable,
-            // This side refused it: the message is too large, too many calls wait already, whatever their server, a limit
-            // is reached, the channel was closed.
+            (Some(Outcome::NotSent), Some(ErrorKind::Connect | ErrorKind::QueueFull)) => {
+                Self::Unreachable
+            }
+            // This side refused it: the message is too large, a limit is reached, the channel was closed.
             (Some(Outcome::NotSent), _) => Self::Final,
             (Some(Outcome::NotProcessed), Some(ErrorKind::Refused { code: STOPPING })) => {
                 Self::Stopping

@@ -267,7 +267,7 @@ fn failures_are_told_apart() {
             not_sent,
             Some(QueueFull),
             Code::ResourceExhausted,
-            Failure::Final,
+            Failure::Unreachable,
         ),
         (not_sent, Some(Closed), unavailable, Failure::NotSent),
         (not_sent, Some(Deadline), late, Failure::NotSent),
